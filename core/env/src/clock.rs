@@ -1,0 +1,16 @@
+//! Time as one member sees it.
+
+use crate::BoxFuture;
+use synod_types::Instant;
+
+/// Clocks of one member. In the simulator each member's drift, have an offset, and jump (wall clock only).
+pub trait Clock: Send + Sync {
+    /// Monotonic: never goes back, unrelated to other members' clocks.
+    fn now(&self) -> Instant;
+
+    /// Wall clock in milliseconds since 1970; may jump either way.
+    fn wall_ms(&self) -> i64;
+
+    /// Completes once `now()` is at or after `at`.
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()>;
+}

@@ -1,0 +1,39 @@
+//! What members say to each other over a peer link, consensus included.
+
+use crate::command::{Command, Origin, Proposal};
+use crate::{NodeId, SessionId, raft};
+use std::sync::Arc;
+
+/// The first frame in each direction of a link. A member that does not fit (another cluster, another version, a
+/// wrong id) is refused with a clear error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Version of the peer protocol.
+    pub version: u32,
+    /// Hash over the configured membership: members of two clusters never mix.
+    pub cluster: u64,
+    /// Who speaks.
+    pub from: NodeId,
+    /// Who is meant.
+    pub to: NodeId,
+    /// The speaker's incarnation: random, new at each start.
+    pub incarnation: u64,
+}
+
+/// A frame of an established link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// Consensus.
+    Raft(raft::Message<Arc<Proposal>>),
+    /// A follower passes its clients' commands to the leader, in order. Lost with the link, never repeated: the
+    /// follower then closes the connections that wait, as their outcome is unknown.
+    Forward { proposals: Vec<(Origin, Command)> },
+    /// The leader did not propose these (not leader, overloaded).
+    ForwardRefused { requests: Vec<u64>, overloaded: bool },
+    /// A follower tells the leader which of its clients' sessions were heard from since the last report.
+    Touch { sequence: u64, sessions: Vec<SessionId> },
+    /// The leader has extended them; only then may the follower answer their pings.
+    TouchReply { sequence: u64 },
+    /// The sender's digest of the state at an applied index (continuous check of replicas).
+    Digest { index: u64, digest: u128 },
+}
