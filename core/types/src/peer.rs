@@ -1,7 +1,7 @@
 //! What members say to each other over a peer link, consensus included.
 
 use crate::command::{Command, Origin, Proposal};
-use crate::{NodeId, SessionId, raft};
+use crate::{NodeId, SessionId, Term, raft};
 use std::sync::Arc;
 
 /// The first frame in each direction of a link. A member that does not fit (another cluster, another version, a
@@ -27,9 +27,11 @@ pub enum PeerMessage {
     Raft(raft::Message<Arc<Proposal>>),
     /// A follower passes its clients' commands to the leader, in order. Lost with the link, never repeated: the
     /// follower then closes the connections that wait, as their outcome is unknown.
-    Forward { proposals: Vec<(Origin, Command)> },
-    /// The leader did not propose these (not leader, overloaded).
-    ForwardRefused { requests: Vec<u64>, overloaded: bool },
+    /// `term` is that of the leader it means: a leader of another term refuses, so that of a session's pipelined
+    /// writes a later one is never taken without the earlier ones.
+    Forward { term: Term, proposals: Vec<(Origin, Command)> },
+    /// These requests were not proposed: the receiver does not lead that term.
+    ForwardRefused { requests: Vec<u64> },
     /// A follower tells the leader which of its clients' sessions were heard from since the last report.
     Touch { sequence: u64, sessions: Vec<SessionId> },
     /// The leader has extended them; only then may the follower answer their pings.
