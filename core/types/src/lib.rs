@@ -7,6 +7,7 @@ pub mod ids;
 pub mod mutants;
 pub mod peer;
 pub mod raft;
+pub mod record;
 pub mod session;
 pub mod time;
 pub mod znode;
