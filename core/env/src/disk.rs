@@ -29,7 +29,7 @@ pub trait Disk: Send + Sync {
     /// Makes a directory and its parents. Durable after `sync_dir` of the parents.
     fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Names of the files in a directory, sorted. Empty when the directory does not exist.
+    /// Names of the files in a directory, without its path, sorted. Empty when the directory does not exist.
     fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<PathBuf>>>;
 
     /// Renames a file over another. Atomic; durable after `sync_dir`.
@@ -48,7 +48,9 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>>;
 }
 
-/// An open file. Operations on one file run in the order in which they were called.
+/// An open file. Operations on one file run in the order in which they were called, whether or not their futures are
+/// polled: dropping one does not undo its operation.
+#[allow(clippy::len_without_is_empty)] // a length that is asked of a device, not a collection
 pub trait File: Send + Sync {
     /// Reads up to `len` bytes at an offset; fewer at the end of the file.
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>>;

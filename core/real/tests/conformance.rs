@@ -1,0 +1,12 @@
+//! The real world keeps the promises of the seam.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+#[test]
+fn conforms() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().to_owned();
+    synod_real::run(
+        |env| async move { synod_env::conformance::all(env, &path, IpAddr::V4(Ipv4Addr::LOCALHOST)).await },
+    );
+}
