@@ -76,12 +76,14 @@ pub enum Body<P> {
     /// Answer to `Vote`.
     VoteReply { granted: bool },
     /// Entries after `(prev_index, prev_term)`; empty ones are heartbeats. `round` numbers the leader's broadcast
-    /// rounds, it is never reused within a term, and its echo confirms leadership for reads (§6.4).
+    /// rounds from 1; a round is never used for a read that came in after it began, and its echo confirms leadership
+    /// for the reads before it (§6.4). Round 0 with no entries only tells `commit` and wants no answer.
     Append { prev_index: Index, prev_term: Term, entries: Vec<Entry<P>>, commit: Index, round: u64 },
-    /// `matched`: the log is durable and equal to the leader's up to here.
-    AppendReply { matched: Index, round: u64 },
+    /// `matched`: the log is durable and equal to the leader's up to here. `recovering`: the sender is being caught
+    /// up after it lost its disk; the leader must count this reply neither for commit nor for reads.
+    AppendReply { matched: Index, round: u64, recovering: bool },
     /// The log does not contain `(prev_index, prev_term)`. `conflict_term` (of the entry at `conflict_index`, the
-    /// last index worth trying) lets the leader skip a whole term (§3.5).
+    /// last index worth trying) lets the leader skip a whole term (§3.5). A recovering sender echoes round 0.
     AppendRejected { prev_index: Index, conflict_index: Index, conflict_term: Term, round: u64 },
     /// One chunk of a snapshot.
     Snapshot { meta: SnapshotMeta, offset: u64, data: Bytes, done: bool },
