@@ -95,9 +95,42 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: &'static [ErrorCode] = &[
+        ErrorCode::SystemError,
+        ErrorCode::RuntimeInconsistency,
+        ErrorCode::ConnectionLoss,
+        ErrorCode::MarshallingError,
+        ErrorCode::Unimplemented,
+        ErrorCode::OperationTimeout,
+        ErrorCode::BadArguments,
+        ErrorCode::NewConfigNoQuorum,
+        ErrorCode::ReconfigInProgress,
+        ErrorCode::NoNode,
+        ErrorCode::NoAuth,
+        ErrorCode::BadVersion,
+        ErrorCode::NoChildrenForEphemerals,
+        ErrorCode::NodeExists,
+        ErrorCode::NotEmpty,
+        ErrorCode::SessionExpired,
+        ErrorCode::InvalidAcl,
+        ErrorCode::AuthFailed,
+        ErrorCode::SessionMoved,
+        ErrorCode::NotReadOnly,
+        ErrorCode::NoWatcher,
+        ErrorCode::ReconfigDisabled,
+        ErrorCode::QuotaExceeded,
+        ErrorCode::ThrottledOp,
+    ];
+
     /// The number on the wire.
     pub fn code(self) -> i32 {
         self as i32
+    }
+
+    /// The error with this number.
+    pub fn from_code(code: i32) -> Option<ErrorCode> {
+        ErrorCode::ALL.iter().copied().find(|error| error.code() == code)
     }
 }
 

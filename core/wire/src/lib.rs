@@ -1,1 +1,11 @@
-//! To be written.
+//! Bytes ↔ types, pure: ZooKeeper's client protocol, the frames members exchange, proposals, log records, snapshots.
+//! Every decoder of bytes that come from outside (a socket, a disk) lives here, never panics, never allocates more than
+//! its input justifies, and has a fuzz target. What the values mean is decided elsewhere: there is no session, no
+//! permission and no state in this room, and no input or output either.
+
+mod compact;
+mod error;
+pub mod log;
+pub mod proposal;
+
+pub use error::Error;
