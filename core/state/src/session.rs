@@ -1,0 +1,14 @@
+//! A client's session, as replicated.
+
+use synod_types::session::{Owner, Password};
+
+/// What all members know of a session. When it ends is known to the leader alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// Its secret.
+    pub password: Password,
+    /// Its timeout in milliseconds.
+    pub timeout_ms: u32,
+    /// The connection it lives on. Writes over any other are refused.
+    pub owner: Owner,
+}

@@ -1,0 +1,276 @@
+//! What a client's writes do to the tree, and in which order they are refused.
+//! Source: ZooKeeper 3.9, `PrepRequestProcessor`, `DataTree`.
+
+use crate::acl::{self, AclList};
+use crate::key::KeyBuf;
+use crate::path;
+use crate::planted::Planted;
+use crate::tree::Tree;
+use crate::znode::Znode;
+use bytes::Bytes;
+use synod_types::command::{Event, Written};
+use synod_types::record::Lifetime;
+use synod_types::znode::{CreateMode, EventKind, perms};
+use synod_types::{Acl, ErrorCode, Identity, Mutant, SessionId, WriteOp, Zxid};
+
+/// Longest life of a TTL node, exclusive: 40 bits of milliseconds.
+const TTL_MS_END: u64 = 1 << 40;
+
+/// One transaction on the tree.
+pub struct Transaction<'a> {
+    pub tree: &'a mut Tree,
+    pub events: &'a mut Vec<Event>,
+    pub zxid: Zxid,
+    pub time_ms: i64,
+    pub planted: Planted,
+}
+
+/// Who writes.
+#[derive(Clone, Copy)]
+pub struct Author<'a> {
+    pub session: SessionId,
+    pub identities: &'a [Identity],
+}
+
+impl Transaction<'_> {
+    /// All operations or none. Each result is its own success or, when one fails, what the protocol says of each.
+    pub fn multi(&mut self, author: Author<'_>, ops: &[WriteOp]) -> Vec<Result<Written, Option<ErrorCode>>> {
+        let (tree_before, events_before) = (self.tree.clone(), self.events.len());
+        let mut results = Vec::with_capacity(ops.len());
+        for (position, op) in ops.iter().enumerate() {
+            match self.single(author, op, true) {
+                Ok(written) => results.push(Ok(written)),
+                Err(error) => {
+                    if !self.planted.on(Mutant::StateMultiNotAtomic) {
+                        *self.tree = tree_before;
+                        self.events.truncate(events_before);
+                    }
+                    results = vec![Err(None); position];
+                    results.push(Err(Some(error)));
+                    results.resize(ops.len(), Err(Some(ErrorCode::RuntimeInconsistency)));
+                    return results;
+                }
+            }
+        }
+        results
+    }
+
+    /// One operation. An error leaves everything as it was.
+    pub fn single(&mut self, author: Author<'_>, op: &WriteOp, in_multi: bool) -> Result<Written, ErrorCode> {
+        match op {
+            WriteOp::Create { path, data, acl, mode } => {
+                self.create(author, path, data.as_ref(), acl.as_deref(), *mode)
+            }
+            WriteOp::Refused { error } => Err(*error),
+            WriteOp::Delete { path, version } => self.delete(author, path, *version),
+            WriteOp::SetData { path, data, version } => self.set_data(author, path, data.as_ref(), *version),
+            WriteOp::SetAcl { path, acl, version } => self.set_acl(author, path, acl.as_deref(), *version),
+            WriteOp::Check { path, version } if in_multi => self.check(author, path, *version),
+            WriteOp::Check { .. } => Err(ErrorCode::Unimplemented),
+            WriteOp::Multi { .. } => Err(ErrorCode::MarshallingError),
+        }
+    }
+
+    fn create(
+        &mut self,
+        author: Author<'_>,
+        path: &str,
+        data: Option<&Bytes>,
+        acl: Option<&[Acl]>,
+        mode: CreateMode,
+    ) -> Result<Written, ErrorCode> {
+        let lifetime = lifetime(mode, author.session)?;
+        let valid = if mode.sequential() { path::valid(&format!("{path}1")) } else { path::valid(path) };
+        if !valid {
+            return Err(ErrorCode::BadArguments);
+        }
+        let acl = Wanted::of(self.tree, acl, author.identities)?;
+        let parent_path = path::parent(path);
+        let (parent_key, parent) = self.existing(parent_path)?;
+        if !parent.acl.permits(perms::CREATE, author.identities) {
+            return Err(ErrorCode::NoAuth);
+        }
+        let counter = if self.planted.on(Mutant::StateSequenceReuse) { parent.children } else { parent.cversion };
+        let path = if mode.sequential() { format!("{path}{counter:010}") } else { path.to_string() };
+        let key = KeyBuf::of(&path).ok_or(ErrorCode::BadArguments)?;
+        if self.tree.at(&key).is_some() {
+            return Err(ErrorCode::NodeExists);
+        }
+        if matches!(parent.lifetime, Lifetime::Ephemeral(_)) {
+            return Err(ErrorCode::NoChildrenForEphemerals);
+        }
+        let parent_acl = parent.acl.clone();
+        let acl = acl.acquire(self.tree);
+        let node = Znode::new(data.map(own), acl.clone(), lifetime, self.zxid, self.stamp());
+        let stat = node.stat();
+        self.tree.insert(&key, node);
+        let zxid = self.zxid;
+        self.tree.change(&parent_key, |parent| {
+            parent.cversion = parent.cversion.wrapping_add(1);
+            parent.children += 1;
+            parent.pzxid = zxid;
+        });
+        self.tell(EventKind::Created, &path, acl);
+        self.tell(EventKind::ChildrenChanged, parent_path, parent_acl);
+        Ok(Written::Created { path, stat })
+    }
+
+    fn delete(&mut self, author: Author<'_>, path: &str, version: i32) -> Result<Written, ErrorCode> {
+        if path::system(path) || !path::valid(path) {
+            return Err(ErrorCode::BadArguments);
+        }
+        let (_, parent) = self.existing(path::parent(path))?;
+        let (_, node) = self.existing(path)?;
+        if !parent.acl.permits(perms::DELETE, author.identities) {
+            return Err(ErrorCode::NoAuth);
+        }
+        expect_version(version, node.version)?;
+        if node.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        self.remove(path);
+        Ok(Written::Deleted)
+    }
+
+    fn set_data(
+        &mut self,
+        author: Author<'_>,
+        path: &str,
+        data: Option<&Bytes>,
+        version: i32,
+    ) -> Result<Written, ErrorCode> {
+        let (key, node) = self.permitted(author, path, perms::WRITE)?;
+        if !self.planted.on(Mutant::StateVersionIgnored) {
+            expect_version(version, node.version)?;
+        }
+        let acl = node.acl.clone();
+        let (zxid, time_ms) = (self.zxid, self.stamp());
+        self.tree.replace_data(&key, data.map(own));
+        let stat = self.tree.change(&key, |node| {
+            node.version = node.version.wrapping_add(1);
+            node.mzxid = zxid;
+            node.mtime = time_ms;
+        });
+        self.tell(EventKind::DataChanged, path, acl);
+        Ok(Written::Set { stat: stat.ok_or(ErrorCode::NoNode)? })
+    }
+
+    fn set_acl(
+        &mut self,
+        author: Author<'_>,
+        path: &str,
+        acl: Option<&[Acl]>,
+        version: i32,
+    ) -> Result<Written, ErrorCode> {
+        if !path::valid(path) {
+            return Err(ErrorCode::BadArguments);
+        }
+        let acl = Wanted::of(self.tree, acl, author.identities)?;
+        let (key, node) = self.permitted(author, path, perms::ADMIN)?;
+        expect_version(version, node.aversion)?;
+        let acl = acl.acquire(self.tree);
+        self.tree.replace_acl(&key, acl);
+        let stat = self.tree.change(&key, |node| node.aversion = node.aversion.wrapping_add(1));
+        Ok(Written::Set { stat: stat.ok_or(ErrorCode::NoNode)? })
+    }
+
+    fn check(&mut self, author: Author<'_>, path: &str, version: i32) -> Result<Written, ErrorCode> {
+        let (_, node) = self.permitted(author, path, perms::READ)?;
+        expect_version(version, node.version)?;
+        Ok(Written::Checked)
+    }
+
+    /// Deletes a childless node and tells of it. The road of clients' deletes, of ending sessions and of the reaper.
+    pub fn remove(&mut self, path: &str) {
+        let Some(key) = KeyBuf::of(path) else { return };
+        let Some(acl) = self.tree.at(&key).map(|node| node.acl.clone()) else { return };
+        self.tree.remove(&key);
+        self.tell(EventKind::Deleted, path, acl);
+        let parent_path = path::parent(path);
+        let Ok((parent_key, parent)) = self.existing(parent_path) else { return };
+        let parent_acl = parent.acl.clone();
+        let (zxid, keep_pzxid) = (self.zxid, self.planted.on(Mutant::StateCversionOnDelete));
+        self.tree.change(&parent_key, |parent| {
+            parent.children -= 1;
+            if !keep_pzxid {
+                parent.pzxid = zxid;
+            }
+        });
+        self.tell(EventKind::ChildrenChanged, parent_path, parent_acl);
+    }
+
+    fn existing(&self, path: &str) -> Result<(KeyBuf, &Znode), ErrorCode> {
+        let key = KeyBuf::of(path).ok_or(ErrorCode::NoNode)?;
+        let node = self.tree.at(&key).ok_or(ErrorCode::NoNode)?;
+        Ok((key, node))
+    }
+
+    /// The node of a valid path on which the author has the permission.
+    fn permitted(&self, author: Author<'_>, path: &str, perms: u32) -> Result<(KeyBuf, &Znode), ErrorCode> {
+        if !path::valid(path) {
+            return Err(ErrorCode::BadArguments);
+        }
+        let (key, node) = self.existing(path)?;
+        if !node.acl.permits(perms, author.identities) {
+            return Err(ErrorCode::NoAuth);
+        }
+        Ok((key, node))
+    }
+
+    fn tell(&mut self, kind: EventKind, path: &str, acl: AclList) {
+        self.events.push(Event { zxid: self.zxid, kind, path: path.to_string(), acl: acl.entries().clone() });
+    }
+
+    /// The time that nodes are stamped with.
+    fn stamp(&self) -> i64 {
+        if self.planted.on(Mutant::StateLocalClock) {
+            self.time_ms + i64::from(self.planted.member)
+        } else {
+            self.time_ms
+        }
+    }
+}
+
+/// A list that was found well formed but belongs to no node yet.
+enum Wanted {
+    Shared(AclList),
+    New(Vec<Acl>),
+}
+
+impl Wanted {
+    fn of(tree: &Tree, acl: Option<&[Acl]>, identities: &[Identity]) -> Result<Wanted, ErrorCode> {
+        let open = tree.acls().open();
+        match acl {
+            Some(entries) if *entries == **open.entries() => Ok(Wanted::Shared(open)),
+            _ => acl::fixup(acl, identities).map(Wanted::New),
+        }
+    }
+
+    fn acquire(self, tree: &mut Tree) -> AclList {
+        match self {
+            Wanted::Shared(list) => list,
+            Wanted::New(entries) => tree.acquire_acl(&entries),
+        }
+    }
+}
+
+fn lifetime(mode: CreateMode, session: SessionId) -> Result<Lifetime, ErrorCode> {
+    match mode {
+        CreateMode::Persistent | CreateMode::PersistentSequential => Ok(Lifetime::Persistent),
+        CreateMode::Ephemeral | CreateMode::EphemeralSequential => Ok(Lifetime::Ephemeral(session)),
+        CreateMode::Container => Ok(Lifetime::Container),
+        CreateMode::PersistentTtl { ttl_ms } | CreateMode::PersistentSequentialTtl { ttl_ms } => {
+            if (1..TTL_MS_END).contains(&ttl_ms) { Ok(Lifetime::Ttl { ttl_ms }) } else { Err(ErrorCode::BadArguments) }
+        }
+    }
+}
+
+/// -1 is any version, also for a node whose version has wrapped to -1.
+fn expect_version(expected: i32, actual: i32) -> Result<(), ErrorCode> {
+    if expected == -1 || expected == actual { Ok(()) } else { Err(ErrorCode::BadVersion) }
+}
+
+/// A copy of its own: what arrives is a slice of a frame or of a whole batch, which the tree must not keep alive.
+fn own(data: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(data)
+}
