@@ -5,7 +5,10 @@
 
 mod compact;
 mod error;
+pub mod jute;
 pub mod log;
+pub mod peer;
 pub mod proposal;
+pub mod zookeeper;
 
 pub use error::Error;
