@@ -20,10 +20,6 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    pub(crate) fn at(&self) -> usize {
-        self.at
-    }
-
     #[inline]
     pub(crate) fn take(&mut self, wanted: usize) -> Result<&'a [u8], Error> {
         match self.bytes[self.at..].get(..wanted) {
@@ -92,7 +88,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An error about the one-byte tag that was read last.
+    /// An error about the tag that was read last. The offset is that of the tag's last byte.
     #[cold]
     pub(crate) fn unknown(&self, what: &'static str, value: i64) -> Error {
         Error::Unknown { codec: self.codec, what, value, offset: self.at.saturating_sub(1) as u64 }

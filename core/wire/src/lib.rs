@@ -9,6 +9,7 @@ pub mod jute;
 pub mod log;
 pub mod peer;
 pub mod proposal;
+pub mod record;
 pub mod zookeeper;
 
 pub use error::Error;

@@ -16,10 +16,10 @@ use synod_types::{Acl, Command, ErrorCode, Identity, Index, NodeId, Origin, Prop
 /// Version of the encoding.
 pub const VERSION: u8 = 1;
 
-/// Multis in multis that are decoded; clients cannot send any.
-const DEPTH_MAX: u32 = 4;
-
 const CODEC: &str = "proposal";
+
+/// The tag of a multi.
+const MULTI: u8 = 7;
 
 /// Appends a proposal.
 pub fn put_proposal(out: &mut BytesMut, proposal: &Proposal) {
@@ -64,6 +64,8 @@ pub fn decode_entry(bytes: &Bytes) -> Result<Entry<Arc<Proposal>>, Error> {
 
 /// The fewest bytes of an entry.
 pub(crate) const ENTRY_BYTES_MIN: usize = 17;
+/// The fewest bytes of an operation in a multi.
+const OP_BYTES_MIN: usize = 5;
 /// The fewest bytes of an origin and a command.
 pub(crate) const FORWARD_BYTES_MIN: usize = 19;
 
@@ -99,13 +101,13 @@ pub(crate) fn origin(reader: &mut Reader<'_>) -> Result<Origin, Error> {
     Ok(Origin { node: NodeId(reader.u8()?), incarnation: reader.u64()?, request: reader.u64()? })
 }
 
-fn put_owner(out: &mut BytesMut, owner: &Owner) {
+pub(crate) fn put_owner(out: &mut BytesMut, owner: &Owner) {
     out.put_u8(owner.node.0);
     out.put_u64_le(owner.incarnation);
     out.put_u64_le(owner.connection);
 }
 
-fn owner(reader: &mut Reader<'_>) -> Result<Owner, Error> {
+pub(crate) fn owner(reader: &mut Reader<'_>) -> Result<Owner, Error> {
     Ok(Owner { node: NodeId(reader.u8()?), incarnation: reader.u64()?, connection: reader.u64()? })
 }
 
@@ -171,7 +173,7 @@ pub(crate) fn command(reader: &mut Reader<'_>) -> Result<Command, Error> {
             session: SessionId(reader.i64()?),
             owner: owner(reader)?,
             identities: identities(reader)?,
-            op: op(reader, DEPTH_MAX)?,
+            op: op(reader)?,
         },
         6 => Command::Reap { path: reader.string()? },
         tag => return Err(reader.unknown("command", tag as i64)),
@@ -303,7 +305,7 @@ fn put_op(out: &mut BytesMut, op: &WriteOp) {
             out.put_i32_le(*version);
         }
         WriteOp::Multi { ops } => {
-            out.put_u8(7);
+            out.put_u8(MULTI);
             put_varint(out, ops.len() as u64);
             for op in ops {
                 put_op(out, op);
@@ -312,8 +314,24 @@ fn put_op(out: &mut BytesMut, op: &WriteOp) {
     }
 }
 
-fn op(reader: &mut Reader<'_>, depth: u32) -> Result<WriteOp, Error> {
-    Ok(match reader.u8()? {
+fn op(reader: &mut Reader<'_>) -> Result<WriteOp, Error> {
+    match reader.u8()? {
+        MULTI => {
+            let count = reader.count(OP_BYTES_MIN)?;
+            let mut ops = Vec::with_capacity(count);
+            for _ in 0..count {
+                let tag = reader.u8()?;
+                ops.push(single_op(reader, tag)?);
+            }
+            Ok(WriteOp::Multi { ops })
+        }
+        tag => single_op(reader, tag),
+    }
+}
+
+/// Any operation but a multi: those do not nest.
+fn single_op(reader: &mut Reader<'_>, tag: u8) -> Result<WriteOp, Error> {
+    Ok(match tag {
         1 => WriteOp::Create {
             path: reader.string()?,
             data: reader.optional_data()?,
@@ -331,15 +349,6 @@ fn op(reader: &mut Reader<'_>, depth: u32) -> Result<WriteOp, Error> {
         4 => WriteOp::SetData { path: reader.string()?, data: reader.optional_data()?, version: reader.i32()? },
         5 => WriteOp::SetAcl { path: reader.string()?, acl: optional_acl(reader)?, version: reader.i32()? },
         6 => WriteOp::Check { path: reader.string()?, version: reader.i32()? },
-        7 if depth > 0 => {
-            // The shortest operation, an empty multi, takes two bytes.
-            let count = reader.count(2)?;
-            let mut ops = Vec::with_capacity(count);
-            for _ in 0..count {
-                ops.push(op(reader, depth - 1)?);
-            }
-            WriteOp::Multi { ops }
-        }
         tag => return Err(reader.unknown("operation", tag as i64)),
     })
 }

@@ -13,8 +13,6 @@ mod connect;
 mod record;
 mod request;
 mod response;
-#[cfg(test)]
-mod tests;
 mod word;
 mod write;
 
