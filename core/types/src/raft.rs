@@ -98,8 +98,8 @@ pub enum Body<P> {
     /// From a member whose folder was empty or damaged at its start: "who knows me, and what is your term?".
     /// `nonce` is new at each start.
     Probe { nonce: u64 },
-    /// Answer to `Probe`. `term` is the replier's durable term; `knows` whether it holds any history (a vote, an
-    /// entry, a snapshot) at all; `fresh` whether it too started from an empty folder and knows nothing.
+    /// Answer to `Probe`, from members that do not recover themselves. `term` is the replier's durable term; `knows`
+    /// whether it holds any history (an entry or a snapshot: someone has led); `fresh` that it holds none.
     ProbeReply { nonce: u64, term: Term, knows: bool, fresh: bool },
     /// A recovering member tells the leader that only a leader of a term above `above` may restore its vote. A leader
     /// that is not above campaigns again, without the recovering member.
