@@ -22,6 +22,7 @@ mod tree;
 mod write;
 mod znode;
 
+pub use acl::may_read;
 pub use read::{Answer, Query};
 pub use session::Session;
 pub use snapshot::RestoreError;
