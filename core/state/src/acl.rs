@@ -46,9 +46,9 @@ impl AclList {
 pub fn may_read(entries: &[Acl], identities: &[Identity]) -> bool {
     let readable = |a: &Acl| a.perms & perms::READ != 0;
     identities.iter().any(|who| who.scheme == "super")
-        || entries.iter().any(|a| {
-            readable(a) && (is_world(&a.identity) || identities.iter().any(|who| matches(who, &a.identity)))
-        })
+        || entries
+            .iter()
+            .any(|a| readable(a) && (is_world(&a.identity) || identities.iter().any(|who| matches(who, &a.identity))))
 }
 
 /// The lists in use, each stored once. The open one (anyone may everything), which nearly all nodes have, is at hand

@@ -1,0 +1,154 @@
+//! Snapshots, away from the core thread: written from a clone of the state, sent in chunks, received and loaded.
+
+use crate::core::{Shared, Work};
+use bytes::BytesMut;
+use std::sync::Arc;
+use std::time::Duration;
+use synod_replica::Input;
+use synod_state::State;
+use synod_storage::Snapshots;
+use synod_types::raft::SnapshotMeta;
+use synod_types::record::Record;
+use synod_types::{Index, Mutants, Term};
+use synod_wire::record::{SnapshotDecoder, SnapshotEncoder};
+
+/// Bytes encoded before the core thread and the disk get a turn.
+const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a message that carries a piece of a snapshot.
+const CHUNK_BYTES: usize = 256 << 10;
+/// What the simulator charges for encoding or decoding a piece.
+const PIECE_COST: Duration = Duration::from_micros(300);
+
+/// Starts a task.
+pub(crate) fn start(shared: &Arc<Shared>, work: Work) {
+    let shared = shared.clone();
+    match work {
+        Work::Write { state, index, term } => shared.env.clone().spawn("snapshot-write", async move {
+            let input = match write(&shared, *state, index, term).await {
+                Ok(meta) => Input::SnapshotWritten { meta },
+                Err(error) => {
+                    tracing::warn!(member = shared.config.id.0, %error, "no snapshot");
+                    Input::SnapshotFailed
+                }
+            };
+            let now = shared.now();
+            let mut core = shared.lock();
+            core.figures.snapshots += u64::from(matches!(input, Input::SnapshotWritten { .. }));
+            core.step(&shared, now, input);
+            core.batch.compact = Some(core.replica.consensus().first_index());
+            shared.log.notify_one();
+            shared.env.sometimes("node.snapshot_written");
+        }),
+        Work::Fetch { peer, meta, offset } => shared.env.clone().spawn("snapshot-send", async move {
+            let input = match shared.snapshots.read_chunk(meta, offset, CHUNK_BYTES).await {
+                Ok((data, done)) => Input::Fetched { peer, meta, offset, data, done },
+                Err(_) => Input::FetchFailed { peer, meta },
+            };
+            shared.step(input);
+            shared.env.sometimes("node.snapshot_sent");
+        }),
+    }
+}
+
+type Records = Box<dyn Iterator<Item = Record> + Send>;
+
+async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> Result<SnapshotMeta, String> {
+    let snapshots = &shared.snapshots;
+    let mut writer = snapshots.create(index, term).await.map_err(|e| e.to_string())?;
+    let mut records: Records = Box::new(state.records());
+    let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+    let mut encoder = Some(SnapshotEncoder::new(&mut piece));
+    while let Some(mut encoding) = encoder {
+        let encoded = shared.env.offload(PIECE_COST, move || {
+            for record in records.by_ref() {
+                encoding.push(&record, &mut piece);
+                if piece.len() >= PIECE_BYTES {
+                    return (records, Some(encoding), piece.freeze());
+                }
+            }
+            encoding.finish(&mut piece);
+            (records, None, piece.freeze())
+        });
+        let bytes;
+        (records, encoder, bytes) = encoded.await.map_err(|e| e.to_string())?;
+        writer.push(bytes).await.map_err(|e| e.to_string())?;
+        if shared.lock().stopped.is_some() {
+            return Err("the member stops".into());
+        }
+        piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+    }
+    // The iterator may be the last owner of an old version of the state: letting go of it takes a while.
+    let _ = shared.env.offload(Duration::ZERO, move || drop(records)).await;
+    writer.finish().await.map_err(|e| e.to_string())
+}
+
+/// Reads a snapshot from the disk into a state.
+pub(crate) async fn load(
+    env: &synod_env::Env,
+    snapshots: &Snapshots,
+    meta: SnapshotMeta,
+    mutants: Mutants,
+) -> Result<State, String> {
+    let mut reader = snapshots.load(meta).await.map_err(|e| e.to_string())?;
+    let mut decoder = SnapshotDecoder::new();
+    let mut records = Vec::new();
+    while let Some(bytes) = reader.next().await.map_err(|e| e.to_string())? {
+        let decoded = env.offload(PIECE_COST, move || {
+            decoder.feed(&bytes);
+            loop {
+                match decoder.next_record() {
+                    Ok(Some(record)) => records.push(record),
+                    Ok(None) => return (decoder, records, Ok(())),
+                    Err(error) => return (decoder, records, Err(error)),
+                }
+            }
+        });
+        let result;
+        (decoder, records, result) = decoded.await.map_err(|e| e.to_string())?;
+        result.map_err(|e| e.to_string())?;
+    }
+    decoder.finish().map_err(|e| e.to_string())?;
+    let restored = env.offload(PIECE_COST, move || State::restore(records.into_iter(), mutants));
+    restored.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}
+
+/// Receives the pieces of leaders' snapshots, in order.
+pub(crate) async fn receive(shared: Arc<Shared>) {
+    let snapshots = shared.snapshots.clone();
+    loop {
+        let (chunk, stopped) = {
+            let mut core = shared.lock();
+            (core.chunks.pop_front(), core.stopped.is_some())
+        };
+        if stopped {
+            return;
+        }
+        let Some(chunk) = chunk else {
+            shared.store.notified().await;
+            continue;
+        };
+        let meta = chunk.meta;
+        let mut result = snapshots.receive(meta, chunk.offset, chunk.data).await.map_err(|e| e.to_string());
+        if !chunk.done && result.is_ok() {
+            continue;
+        }
+        if result.is_ok() {
+            result = snapshots.finish_receive(meta).await.map_err(|e| e.to_string());
+        }
+        let input = match result {
+            Ok(()) => match load(&shared.env, &snapshots, meta, shared.config.mutants).await {
+                Ok(state) => Input::Restored { meta, state: Box::new(state) },
+                Err(error) => {
+                    tracing::warn!(member = shared.config.id.0, error, "the received snapshot does not load");
+                    Input::RestoreFailed { meta }
+                }
+            },
+            Err(error) => {
+                tracing::warn!(member = shared.config.id.0, error, "the received snapshot is not stored");
+                Input::RestoreFailed { meta }
+            }
+        };
+        shared.env.sometimes("node.snapshot_received");
+        shared.step(input);
+    }
+}

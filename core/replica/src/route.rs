@@ -1,0 +1,128 @@
+//! The way of a command to the leader's log. Commands of one turn travel as one batch: proposed here by a leader,
+//! forwarded by a follower, kept while no leader is known. When a batch may or may not have arrived (the link broke,
+//! the leader changed), the connections that wait for it are closed: their outcome is unknown, and no later write of
+//! the same session may overtake an earlier one.
+
+use crate::connections::Slot;
+use crate::io::{ConnectionId, Now, Output};
+use crate::replica::Replica;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use synod_consensus::{Input as RaftInput, Role};
+use synod_types::peer::PeerMessage;
+use synod_types::{Command, NodeId, Origin, Proposal, Term};
+
+impl Replica {
+    /// Queues a command of this member for the end of the turn.
+    pub(crate) fn offer(&mut self, request: u64, command: Command) {
+        let origin = Origin { node: self.config.id, incarnation: self.config.incarnation, request };
+        self.unsent.push_back((origin, command));
+    }
+
+    /// Whether a flush has something to do.
+    pub fn wants_flush(&self) -> bool {
+        !self.forwarded.is_empty() || (!self.unsent.is_empty() && self.leader.is_some())
+    }
+
+    /// End of a turn.
+    pub(crate) fn flush(&mut self, now: Now, out: &mut Vec<Output>) {
+        match (self.role, self.leader) {
+            (Role::Leader, _) => {
+                let commands = self.forwarded.drain(..).chain(self.unsent.drain(..));
+                let payloads: Vec<_> = commands
+                    .map(|(origin, command)| Arc::new(Proposal { origin, time_ms: now.wall_ms, command }))
+                    .collect();
+                if !payloads.is_empty() {
+                    self.raft(now, RaftInput::Propose { payloads }, out);
+                }
+            }
+            (_, Some(leader)) if !self.unsent.is_empty() => {
+                let proposals = self.unsent.drain(..).collect();
+                out.push(Output::Send {
+                    to: leader,
+                    message: PeerMessage::Forward { term: self.raft.term(), proposals },
+                });
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn forwarded(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        proposals: Vec<(Origin, Command)>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.role == Role::Leader && self.raft.term() == term {
+            self.forwarded.extend(proposals);
+        } else {
+            let requests = proposals.iter().map(|(origin, _)| origin.request).collect();
+            out.push(Output::Send { to: from, message: PeerMessage::ForwardRefused { requests } });
+        }
+    }
+
+    /// These requests are not in any log.
+    pub(crate) fn forward_refused(&mut self, requests: Vec<u64>, out: &mut Vec<Output>) {
+        let connections: BTreeSet<ConnectionId> =
+            requests.iter().filter_map(|r| self.waiting.get(r).copied()).collect();
+        for connection in connections {
+            self.close(connection, "the leader changed", out);
+        }
+    }
+
+    /// What was sent to the leader may be lost: its outcome is unknown.
+    pub(crate) fn forwards_lost(&mut self, why: &'static str, out: &mut Vec<Output>) {
+        let unsent: BTreeSet<u64> = self.unsent.iter().map(|(origin, _)| origin.request).collect();
+        let lost: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, c)| {
+                c.queue.iter().any(|s| matches!(s, Slot::Write { request, .. } if !unsent.contains(request)))
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for connection in lost {
+            self.close(connection, why, out);
+        }
+        // What those connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
+        self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+    }
+
+    pub(crate) fn role_changed(
+        &mut self,
+        now: Now,
+        role: Role,
+        term: Term,
+        leader: Option<NodeId>,
+        out: &mut Vec<Output>,
+    ) {
+        let was = (self.role, self.leader);
+        self.role = role;
+        let news = leader != self.leader || self.sessions.term != term;
+        if news {
+            self.forwards_lost("the leader changed", out);
+            let refused = std::mem::take(&mut self.forwarded);
+            for (origin, _) in refused {
+                let message = PeerMessage::ForwardRefused { requests: vec![origin.request] };
+                out.push(Output::Send { to: origin.node, message });
+            }
+        }
+        self.leader = leader;
+        self.sessions.term = term;
+        if role == Role::Leader && was.0 != Role::Leader {
+            self.lead(now);
+            self.transfer_asked = false;
+        }
+        if role != Role::Leader && was.0 == Role::Leader {
+            self.sessions.stop_leading();
+            // Until the new leader confirms, as much trust as a fresh follower has.
+            self.sessions.confirmed_at = now.instant;
+        }
+        if leader.is_some() && leader != was.1 {
+            self.sessions.leader_found(now.instant);
+            self.flush(now, out);
+            self.report(now, out);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The time of sessions. The leader keeps a deadline a session; followers report whose clients they heard from, and
+//! answer a ping only once the leader has confirmed the report. An expiry is a proposal like any other.
+//!
+//! A session never ends before its last answered ping plus its timeout: a new leader starts every session afresh and
+//! grants `GRACE` election timeouts on top, more than a deposed leader can go on confirming reports (its check for a
+//! majority comes every E, and a rival needs followers that have not heard of it for E).
+
+use crate::io::{ConnectionId, Now, Output};
+use crate::replica::Replica;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use synod_consensus::{Input as RaftInput, Role};
+use synod_types::peer::PeerMessage;
+use synod_types::{Command, Index, Instant, Mutant, NodeId, Origin, SessionId, Term};
+
+/// In election timeouts; see the module.
+const GRACE: u32 = 2;
+
+/// What a member knows of the time of sessions.
+pub(crate) struct Sessions {
+    /// Sessions whose connection is here.
+    pub attached: BTreeMap<SessionId, ConnectionId>,
+    /// Sessions whose connection was here and ended; reported once more, then forgotten.
+    pub left: BTreeMap<SessionId, Instant>,
+    /// Syncs that wait for an index to be applied.
+    pub syncs: BTreeSet<(Index, ConnectionId)>,
+    /// Syncs to ask for again.
+    pub syncs_refused: Vec<u64>,
+    /// The term in which `leader` leads.
+    pub term: Term,
+    /// When the latest report was sent that the leader has confirmed.
+    pub confirmed_at: Instant,
+    report: Option<Report>,
+    reports: u64,
+    reported_at: Instant,
+    /// Leader only: when a session was last heard of, and when to look again.
+    heard: BTreeMap<SessionId, Instant>,
+    due: BTreeSet<(Instant, SessionId)>,
+    expiring: BTreeSet<SessionId>,
+    reaped_at: Instant,
+}
+
+/// A report under way to the leader.
+struct Report {
+    to: NodeId,
+    sequence: u64,
+    sent_at: Instant,
+    /// Pings to answer when it is confirmed.
+    pings: Vec<(ConnectionId, u64)>,
+}
+
+impl Sessions {
+    pub fn new(now: Instant) -> Sessions {
+        Sessions {
+            attached: BTreeMap::new(),
+            left: BTreeMap::new(),
+            syncs: BTreeSet::new(),
+            syncs_refused: Vec::new(),
+            term: Term(0),
+            confirmed_at: now,
+            report: None,
+            reports: 0,
+            reported_at: now,
+            heard: BTreeMap::new(),
+            due: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            reaped_at: now,
+        }
+    }
+
+    pub fn leader_found(&mut self, now: Instant) {
+        self.report = None;
+        self.confirmed_at = now;
+    }
+
+    pub fn report_lost(&mut self, peer: NodeId) {
+        if self.report.as_ref().is_some_and(|r| r.to == peer) {
+            self.report = None;
+        }
+    }
+
+    pub fn stop_leading(&mut self) {
+        self.heard.clear();
+        self.due.clear();
+        self.expiring.clear();
+    }
+
+    fn watch_over(&mut self, session: SessionId, heard: Instant, lease: Duration) {
+        if self.heard.insert(session, heard).is_none() {
+            self.due.insert((heard + lease, session));
+        }
+    }
+
+    fn forget(&mut self, session: SessionId) {
+        self.heard.remove(&session);
+        self.expiring.remove(&session);
+        self.left.remove(&session);
+    }
+}
+
+impl Replica {
+    fn lease(&self, timeout_ms: u32) -> Duration {
+        let timeout = Duration::from_millis(timeout_ms.into());
+        if self.config.mutants.on(Mutant::SessionExpireEarly) {
+            return timeout / 2;
+        }
+        timeout + GRACE * self.config.election_timeout
+    }
+
+    /// A new leader starts every session afresh.
+    pub(crate) fn lead(&mut self, now: Now) {
+        self.sessions.stop_leading();
+        let all: Vec<_> = self.state.sessions().map(|(id, s)| (id, s.timeout_ms)).collect();
+        for (session, timeout_ms) in all {
+            let lease = self.lease(timeout_ms);
+            self.sessions.watch_over(session, now.instant, lease);
+        }
+    }
+
+    /// A session was opened or resumed.
+    pub(crate) fn session_alive(&mut self, now: Now, session: SessionId, timeout_ms: u32) {
+        if self.role == Role::Leader {
+            let lease = self.lease(timeout_ms);
+            self.sessions.watch_over(session, now.instant, lease);
+        }
+    }
+
+    /// A session was closed or expired.
+    pub(crate) fn session_gone(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        self.sessions.forget(session);
+        if let Some(connection) = self.sessions.attached.get(&session).copied() {
+            self.close(connection, "the session ended", out);
+            self.sessions.left.remove(&session);
+        }
+    }
+
+    pub(crate) fn ping(&mut self, now: Now, connection: ConnectionId, tag: u64, out: &mut Vec<Output>) {
+        let mute = self.config.mutants.on(Mutant::SessionPingWithoutLeader);
+        let Some(c) = self.connections.get_mut(&connection) else { return };
+        if mute {
+            c.unreported = false;
+        }
+        if self.role == Role::Leader || mute {
+            let expiring = c.session.is_some_and(|s| self.sessions.expiring.contains(&s));
+            if !expiring {
+                let zxid = self.state.zxid();
+                out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
+            }
+            return;
+        }
+        c.ping = Some(tag);
+        self.report(now, out);
+    }
+
+    /// Tells the leader whom this follower has heard from; one report at a time.
+    pub(crate) fn report(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(to) = self.leader else { return };
+        if self.role == Role::Leader || self.sessions.report.is_some() {
+            return;
+        }
+        let mut sessions: Vec<SessionId> = std::mem::take(&mut self.sessions.left).into_keys().collect();
+        let mut pings = Vec::new();
+        for (id, c) in &mut self.connections {
+            if let Some(tag) = c.ping.take() {
+                pings.push((*id, tag));
+            }
+            if std::mem::take(&mut c.unreported) {
+                sessions.extend(c.session);
+            }
+        }
+        self.sessions.reports += 1;
+        let sequence = self.sessions.reports;
+        self.sessions.report = Some(Report { to, sequence, sent_at: now.instant, pings });
+        self.sessions.reported_at = now.instant;
+        out.push(Output::Send { to, message: PeerMessage::Touch { sequence, sessions } });
+    }
+
+    /// Leader: a follower's report.
+    pub(crate) fn touched(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        sequence: u64,
+        sessions: Vec<SessionId>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.role != Role::Leader {
+            return;
+        }
+        for session in sessions {
+            if !self.sessions.expiring.contains(&session)
+                && let Some(heard) = self.sessions.heard.get_mut(&session)
+            {
+                *heard = now.instant;
+            }
+        }
+        out.push(Output::Send { to: from, message: PeerMessage::TouchReply { sequence } });
+    }
+
+    /// Follower: the leader has extended what was reported.
+    pub(crate) fn touch_confirmed(&mut self, now: Now, from: NodeId, sequence: u64, out: &mut Vec<Output>) {
+        if self.sessions.report.as_ref().is_none_or(|r| r.to != from || r.sequence != sequence) {
+            return;
+        }
+        let Some(report) = self.sessions.report.take() else { return };
+        self.sessions.confirmed_at = report.sent_at;
+        let zxid = self.state.zxid();
+        for (connection, tag) in report.pings {
+            if self.connections.contains_key(&connection) {
+                out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
+            }
+        }
+        if self.connections.values().any(|c| c.ping.is_some()) {
+            self.report(now, out);
+        }
+    }
+
+    /// Time passes: reports, expiry, and the end of service in a minority.
+    pub(crate) fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
+        let refused = std::mem::take(&mut self.sessions.syncs_refused);
+        for context in refused {
+            if self.waiting.contains_key(&context) {
+                self.raft(now, RaftInput::ReadIndex { context }, out);
+            }
+        }
+        if self.role == Role::Leader {
+            self.expire(now);
+            self.reap(now);
+            if self.state.counter_nearly_full() && !self.transfer_asked {
+                // The zxid's counter must not run into its epoch: another leader opens a new one.
+                if let Some(to) = self.config.voters.iter().copied().find(|v| *v != self.config.id) {
+                    self.transfer_asked = true;
+                    self.raft(now, RaftInput::Transfer { to }, out);
+                }
+            }
+            if self.wants_flush() {
+                self.flush(now, out);
+            }
+            return;
+        }
+        // A report whose answer is missing for long was lost on the way.
+        let patience = self.config.election_timeout;
+        if self.sessions.report.as_ref().is_some_and(|r| now.instant.since(r.sent_at) > patience) {
+            if let Some(report) = self.sessions.report.take() {
+                for (connection, tag) in report.pings {
+                    if let Some(c) = self.connections.get_mut(&connection) {
+                        c.ping.get_or_insert(tag);
+                        c.unreported = true;
+                    }
+                }
+            }
+        }
+        if now.instant.since(self.sessions.reported_at) >= self.config.election_timeout / 8 {
+            self.report(now, out);
+        }
+        if !self.serving(now) && !self.config.mutants.on(Mutant::SessionPingWithoutLeader) {
+            let patience = 2 * self.config.election_timeout;
+            let stale: Vec<ConnectionId> = self
+                .connections
+                .iter()
+                .filter(|(_, c)| {
+                    c.session.is_some() && now.instant.since(self.sessions.confirmed_at) > patience
+                        || now.instant.since(c.active) > patience
+                })
+                .map(|(id, _)| *id)
+                .collect();
+            for connection in stale {
+                self.close(connection, "not serving: no leader", out);
+            }
+            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+        }
+    }
+
+    /// Leader: proposes the end of sessions that nobody heard of in time.
+    fn expire(&mut self, now: Now) {
+        while let Some((at, session)) = self.sessions.due.first().copied() {
+            if at > now.instant {
+                return;
+            }
+            self.sessions.due.remove(&(at, session));
+            let Some(mut heard) = self.sessions.heard.get(&session).copied() else { continue };
+            let Some(timeout_ms) = self.state.session(session).map(|s| s.timeout_ms) else {
+                self.sessions.forget(session);
+                continue;
+            };
+            if let Some(c) = self.sessions.attached.get(&session).and_then(|id| self.connections.get(id)) {
+                heard = heard.max(c.active);
+            }
+            if let Some(left) = self.sessions.left.get(&session) {
+                heard = heard.max(*left);
+            }
+            let deadline = heard + self.lease(timeout_ms);
+            if deadline > now.instant {
+                self.sessions.due.insert((deadline, session));
+                continue;
+            }
+            self.sessions.expiring.insert(session);
+            self.sessions.left.remove(&session);
+            // Asked again if this proposal is lost with the leadership: the next leader has deadlines of its own.
+            self.requests += 1;
+            let request = self.requests;
+            self.offer(request, Command::ExpireSession { session });
+        }
+    }
+
+    /// Leader: proposes the removal of containers and TTL nodes that are due.
+    fn reap(&mut self, now: Now) {
+        if now.instant.since(self.sessions.reaped_at) < self.config.reap_every {
+            return;
+        }
+        self.sessions.reaped_at = now.instant;
+        for path in self.state.reapable(now.wall_ms) {
+            self.requests += 1;
+            let request = self.requests;
+            let origin = Origin { node: self.config.id, incarnation: self.config.incarnation, request };
+            self.unsent.push_back((origin, Command::Reap { path }));
+        }
+    }
+}
