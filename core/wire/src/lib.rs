@@ -5,6 +5,8 @@
 
 mod compact;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz_bodies;
 pub mod jute;
 pub mod log;
 pub mod peer;
@@ -13,3 +15,6 @@ pub mod record;
 pub mod zookeeper;
 
 pub use error::Error;
+
+#[cfg(test)]
+mod tests;

@@ -47,16 +47,18 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// All of them.
+    pub const ALL: &'static [RecordKind] = &[
+        RecordKind::Entry,
+        RecordKind::HardState,
+        RecordKind::Truncate,
+        RecordKind::Reset,
+        RecordKind::Segment,
+        RecordKind::Mark,
+    ];
+
     fn from_tag(tag: u8) -> Option<RecordKind> {
-        Some(match tag {
-            1 => RecordKind::Entry,
-            2 => RecordKind::HardState,
-            3 => RecordKind::Truncate,
-            4 => RecordKind::Reset,
-            5 => RecordKind::Segment,
-            6 => RecordKind::Mark,
-            _ => return None,
-        })
+        RecordKind::ALL.iter().copied().find(|kind| *kind as u8 == tag)
     }
 }
 
