@@ -3,27 +3,53 @@
 //! contiguous, and because NUL sorts before the slash every parent comes before its children.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// The key of a znode.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<[u8]>);
+/// The key of a znode. Short ones lie within the map's own memory: a search then compares without following a pointer
+/// for each key, which is what it would spend its time on, and copying a shared part of the map is cheap.
+#[derive(Clone)]
+pub struct Key(Form);
+
+#[derive(Clone)]
+enum Form {
+    Inline { len: u8, bytes: [u8; KEY_INLINE_MAX] },
+    Heap(Arc<[u8]>),
+}
+
+/// Longest key that needs no heap. With length and tag it fills 40 bytes.
+const KEY_INLINE_MAX: usize = 38;
 
 impl Key {
+    fn new(key: &[u8]) -> Key {
+        match u8::try_from(key.len()) {
+            Ok(len) if key.len() <= KEY_INLINE_MAX => {
+                let mut bytes = [0; KEY_INLINE_MAX];
+                bytes[..key.len()].copy_from_slice(key);
+                Key(Form::Inline { len, bytes })
+            }
+            _ => Key(Form::Heap(Arc::from(key))),
+        }
+    }
+
     /// Sorts before every other key.
     pub fn least() -> Key {
-        Key(Arc::from([]))
+        Key::new(&[])
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Form::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Form::Heap(bytes) => bytes,
+        }
     }
 
     /// The znode's full path.
     pub fn path(&self) -> String {
-        let slash = self.0.iter().position(|b| *b == 0);
-        let mut bytes = self.0.to_vec();
+        let slash = self.bytes().iter().position(|b| *b == 0);
+        let mut bytes = self.bytes().to_vec();
         if let Some(slash) = slash {
             bytes[slash] = b'/';
         }
@@ -32,7 +58,7 @@ impl Key {
 
     /// The part from a byte offset on, for names once the length of what is before them is known.
     pub fn text_from(&self, offset: usize) -> String {
-        text(self.0[offset..].to_vec())
+        text(self.bytes()[offset..].to_vec())
     }
 }
 
@@ -43,13 +69,39 @@ fn text(bytes: Vec<u8>) -> String {
 
 impl From<&KeyBuf> for Key {
     fn from(buf: &KeyBuf) -> Key {
-        Key(Arc::from(buf.bytes()))
+        Key::new(buf.bytes())
     }
 }
 
 impl Borrow<[u8]> for Key {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.bytes()
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.bytes().hash(hasher);
     }
 }
 
@@ -59,7 +111,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Longest key that needs no heap.
+/// Longest path that is looked up without the heap.
 const INLINE_MAX: usize = 160;
 
 /// A key on the stack, for looking up.

@@ -116,6 +116,10 @@ impl Tree {
 
     /// A new node. Its parent's counters are the caller's.
     pub fn insert(&mut self, key: &KeyBuf, node: Znode) {
+        self.insert_shared(key, Arc::new(node));
+    }
+
+    fn insert_shared(&mut self, key: &KeyBuf, node: Arc<Znode>) {
         let key = Key::from(key);
         self.size += key.bytes().len() + node.data_len();
         self.digest = self.digest.wrapping_add(digest::znode(key.bytes(), &node));
@@ -125,7 +129,7 @@ impl Tree {
         if let Some(at) = node.due_at() {
             self.due.insert((at, key.clone()), ());
         }
-        self.nodes.insert(key, Arc::new(node));
+        self.nodes.insert(key, node);
     }
 
     /// A node ceases to be. Its parent's counters are the caller's.
@@ -143,7 +147,7 @@ impl Tree {
         }
     }
 
-    /// Changes a node's counters and gives its new stat. Not its data, list or lifetime.
+    /// Changes a node's counters and gives its new stat. Data and list have a way of their own, lifetimes never change.
     pub fn change(&mut self, key: &KeyBuf, change: impl FnOnce(&mut Znode)) -> Option<Stat> {
         let shared = self.nodes.get_mut(key.bytes())?;
         let node = Arc::make_mut(shared);
@@ -163,22 +167,55 @@ impl Tree {
         Some(stat)
     }
 
-    /// Replaces a node's data.
-    pub fn replace_data(&mut self, key: &KeyBuf, data: Option<Bytes>) {
-        let Some(shared) = self.nodes.get_mut(key.bytes()) else { return };
-        let node = Arc::make_mut(shared);
-        self.size = self.size + data.as_ref().map_or(0, |d| d.len()) - node.data_len();
-        self.digest = self.digest.wrapping_sub(digest::data(key.bytes(), node.data.as_deref()));
-        node.data = data;
-        self.digest = self.digest.wrapping_add(digest::data(key.bytes(), node.data.as_deref()));
+    /// Replaces a node's data, changes its counters, and gives its new stat.
+    pub fn replace_data(&mut self, key: &KeyBuf, data: Option<Bytes>, change: impl FnOnce(&mut Znode)) -> Option<Stat> {
+        let (mut len_before, mut hash_before, mut hash) = (0, 0, 0);
+        let len = data.as_ref().map_or(0, |d| d.len());
+        let stat = self.change(key, |node| {
+            len_before = node.data_len();
+            hash_before = digest::data(key.bytes(), node.data.as_deref());
+            node.data = data;
+            hash = digest::data(key.bytes(), node.data.as_deref());
+            change(node);
+        })?;
+        self.size = self.size + len - len_before;
+        self.digest = self.digest.wrapping_sub(hash_before).wrapping_add(hash);
+        Some(stat)
     }
 
-    /// Replaces a node's access control list by one that was acquired.
-    pub fn replace_acl(&mut self, key: &KeyBuf, acl: AclList) {
+    /// Replaces a node's access control list by one that was acquired, changes its counters, and gives its new stat.
+    pub fn replace_acl(&mut self, key: &KeyBuf, acl: AclList, change: impl FnOnce(&mut Znode)) -> Option<Stat> {
         let mut old = None;
-        self.change(key, |node| old = Some(std::mem::replace(&mut node.acl, acl)));
+        let stat = self.change(key, |node| {
+            old = Some(std::mem::replace(&mut node.acl, acl));
+            change(node);
+        });
         if let Some(old) = old {
             self.acls.release(&old);
         }
+        stat
     }
+
+    /// A node as it is now, to put back later.
+    pub fn remember(&self, path: &str) -> Before {
+        let key = KeyBuf::of(path);
+        let node = key.as_ref().and_then(|key| self.nodes.get(key.bytes()).cloned());
+        Before { key, node }
+    }
+
+    /// Makes a node what it was, whatever happened to it since.
+    pub fn put_back(&mut self, before: Before) {
+        let Some(key) = before.key else { return };
+        self.remove(&key);
+        if let Some(node) = before.node {
+            self.acls.acquire(node.acl.entries());
+            self.insert_shared(&key, node);
+        }
+    }
+}
+
+/// What a node was at some moment, or that there was none.
+pub struct Before {
+    key: Option<KeyBuf>,
+    node: Option<Arc<Znode>>,
 }

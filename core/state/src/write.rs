@@ -5,7 +5,7 @@ use crate::acl::{self, AclList};
 use crate::key::KeyBuf;
 use crate::path;
 use crate::planted::Planted;
-use crate::tree::Tree;
+use crate::tree::{Before, Tree};
 use crate::znode::Znode;
 use bytes::Bytes;
 use synod_types::command::{Event, Written};
@@ -34,15 +34,18 @@ pub struct Author<'a> {
 
 impl Transaction<'_> {
     /// All operations or none. Each result is its own success or, when one fails, what the protocol says of each.
+    /// (Going back to a clone of the tree would be simpler, but makes each successful multi copy what it touches.)
     pub fn multi(&mut self, author: Author<'_>, ops: &[WriteOp]) -> Vec<Result<Written, Option<ErrorCode>>> {
-        let (tree_before, events_before) = (self.tree.clone(), self.events.len());
+        let events_before = self.events.len();
+        let mut before = Vec::with_capacity(2 * ops.len());
         let mut results = Vec::with_capacity(ops.len());
         for (position, op) in ops.iter().enumerate() {
+            self.remember(op, &mut before);
             match self.single(author, op, true) {
                 Ok(written) => results.push(Ok(written)),
                 Err(error) => {
                     if !self.planted.on(Mutant::StateMultiNotAtomic) {
-                        *self.tree = tree_before;
+                        before.into_iter().rev().for_each(|node| self.tree.put_back(node));
                         self.events.truncate(events_before);
                     }
                     results = vec![Err(None); position];
@@ -53,6 +56,28 @@ impl Transaction<'_> {
             }
         }
         results
+    }
+
+    /// Keeps all nodes that an operation may change.
+    fn remember(&self, op: &WriteOp, before: &mut Vec<Before>) {
+        let (path, parent_too) = match op {
+            WriteOp::Create { path, mode, .. } if mode.sequential() => {
+                let counter = self.tree.node(path::parent(path)).map_or(0, |parent| self.suffix(parent));
+                (&numbered(path, counter), true)
+            }
+            WriteOp::Create { path, .. } | WriteOp::Delete { path, .. } => (path, true),
+            WriteOp::SetData { path, .. } | WriteOp::SetAcl { path, .. } => (path, false),
+            WriteOp::Check { .. } | WriteOp::Refused { .. } | WriteOp::Multi { .. } => return,
+        };
+        if parent_too {
+            before.push(self.tree.remember(path::parent(path)));
+        }
+        before.push(self.tree.remember(path));
+    }
+
+    /// The counter that the next sequential child is named by.
+    fn suffix(&self, parent: &Znode) -> i32 {
+        if self.planted.on(Mutant::StateSequenceReuse) { parent.children } else { parent.cversion }
     }
 
     /// One operation. An error leaves everything as it was.
@@ -90,8 +115,7 @@ impl Transaction<'_> {
         if !parent.acl.permits(perms::CREATE, author.identities) {
             return Err(ErrorCode::NoAuth);
         }
-        let counter = if self.planted.on(Mutant::StateSequenceReuse) { parent.children } else { parent.cversion };
-        let path = if mode.sequential() { format!("{path}{counter:010}") } else { path.to_string() };
+        let path = if mode.sequential() { numbered(path, self.suffix(parent)) } else { path.to_string() };
         let key = KeyBuf::of(&path).ok_or(ErrorCode::BadArguments)?;
         if self.tree.at(&key).is_some() {
             return Err(ErrorCode::NodeExists);
@@ -145,8 +169,7 @@ impl Transaction<'_> {
         }
         let acl = node.acl.clone();
         let (zxid, time_ms) = (self.zxid, self.stamp());
-        self.tree.replace_data(&key, data.map(own));
-        let stat = self.tree.change(&key, |node| {
+        let stat = self.tree.replace_data(&key, data.map(own), |node| {
             node.version = node.version.wrapping_add(1);
             node.mzxid = zxid;
             node.mtime = time_ms;
@@ -169,8 +192,7 @@ impl Transaction<'_> {
         let (key, node) = self.permitted(author, path, perms::ADMIN)?;
         expect_version(version, node.aversion)?;
         let acl = acl.acquire(self.tree);
-        self.tree.replace_acl(&key, acl);
-        let stat = self.tree.change(&key, |node| node.aversion = node.aversion.wrapping_add(1));
+        let stat = self.tree.replace_acl(&key, acl, |node| node.aversion = node.aversion.wrapping_add(1));
         Ok(Written::Set { stat: stat.ok_or(ErrorCode::NoNode)? })
     }
 
@@ -263,6 +285,11 @@ fn lifetime(mode: CreateMode, session: SessionId) -> Result<Lifetime, ErrorCode>
             if (1..TTL_MS_END).contains(&ttl_ms) { Ok(Lifetime::Ttl { ttl_ms }) } else { Err(ErrorCode::BadArguments) }
         }
     }
+}
+
+/// The name of a sequential node. Ten digits, and after 2^31 creates a sign.
+fn numbered(path: &str, counter: i32) -> String {
+    format!("{path}{counter:010}")
 }
 
 /// -1 is any version, also for a node whose version has wrapped to -1.
