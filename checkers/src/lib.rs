@@ -1,1 +1,8 @@
-//! To be written.
+//! Oracles over histories and traces. Shares no code with the engine but `types`.
+
+pub mod finding;
+pub mod formats;
+pub mod history;
+pub mod linearizability;
+
+pub use finding::{Finding, Severity};

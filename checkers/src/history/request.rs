@@ -1,0 +1,186 @@
+//! What clients ask and are answered.
+
+use super::{Data, StatFields};
+use serde::{Deserialize, Serialize};
+use synod_types::Stat;
+
+/// A request of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Request {
+    Create(Create),
+    Delete { path: String, version: i32 },
+    SetData { path: String, data: Data, version: i32 },
+    Exists { path: String, watch: bool },
+    GetData { path: String, watch: bool },
+    GetChildren { path: String, watch: bool },
+    Sync { path: String },
+    Multi { ops: Vec<MultiOp> },
+    OpenSession { timeout_ms: u32, last_zxid_seen: i64 },
+    AttachSession { session: i64, password: Data, timeout_ms: u32, last_zxid_seen: i64 },
+    CloseSession,
+    Ping,
+    SetWatches { relative_zxid: i64, data: Vec<String>, exist: Vec<String>, child: Vec<String> },
+}
+
+/// A new node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Create {
+    /// As the client sent it: without the counter of a sequential node.
+    pub path: String,
+    /// Its data.
+    pub data: Data,
+    /// Dies with its session.
+    #[serde(default)]
+    pub ephemeral: bool,
+    /// Gets a counter.
+    #[serde(default)]
+    pub sequential: bool,
+}
+
+/// An operation inside a multi.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum MultiOp {
+    Create(Create),
+    Delete { path: String, version: i32 },
+    SetData { path: String, data: Data, version: i32 },
+    Check { path: String, version: i32 },
+}
+
+/// The answer: a success with what it brought, or the code of an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Response {
+    Ok(Reply),
+    Error(i32),
+}
+
+/// What a success brought; what the reply did not have is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reply {
+    /// The final path of a create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The stat.
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_stat")]
+    pub stat: Option<Stat>,
+    /// The data of a `GetData`; a null is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
+    /// The children, in any order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub children: Option<Vec<String>>,
+    /// The results of a multi, in order. A multi that failed is a success with error results, as on the wire.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub multi: Vec<MultiResult>,
+    /// The session that was opened or attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Granted>,
+}
+
+/// One result of a multi.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum MultiResult {
+    Created {
+        path: String,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stat")]
+        stat: Option<Stat>,
+    },
+    Deleted,
+    Set {
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stat")]
+        stat: Option<Stat>,
+    },
+    Checked,
+    /// 0 for those before the one that failed.
+    Error(i32),
+}
+
+/// A session as the connect reply grants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Its id.
+    pub session: i64,
+    /// Its secret.
+    pub password: Data,
+    /// The negotiated timeout.
+    pub timeout_ms: u32,
+}
+
+impl Request {
+    /// Whether it changes the tree.
+    pub fn writes(&self) -> bool {
+        matches!(self, Request::Create(_) | Request::Delete { .. } | Request::SetData { .. } | Request::Multi { .. })
+    }
+
+    /// Whether it reads the tree of the member it was sent to.
+    pub fn reads(&self) -> bool {
+        matches!(self, Request::Exists { .. } | Request::GetData { .. } | Request::GetChildren { .. })
+    }
+
+    /// The path it names, for sentences.
+    pub fn path(&self) -> &str {
+        match self {
+            Request::Create(Create { path, .. })
+            | Request::Delete { path, .. }
+            | Request::SetData { path, .. }
+            | Request::Exists { path, .. }
+            | Request::GetData { path, .. }
+            | Request::GetChildren { path, .. }
+            | Request::Sync { path } => path,
+            Request::Multi { ops } => ops.first().map_or("multi", MultiOp::path),
+            _ => "session",
+        }
+    }
+
+    /// Its name, for sentences.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Create(_) => "create",
+            Request::Delete { .. } => "delete",
+            Request::SetData { .. } => "set",
+            Request::Exists { .. } => "exists",
+            Request::GetData { .. } => "get",
+            Request::GetChildren { .. } => "children",
+            Request::Sync { .. } => "sync",
+            Request::Multi { .. } => "multi",
+            Request::OpenSession { .. } => "open session",
+            Request::AttachSession { .. } => "attach session",
+            Request::CloseSession => "close session",
+            Request::Ping => "ping",
+            Request::SetWatches { .. } => "set watches",
+        }
+    }
+}
+
+impl MultiOp {
+    /// The path it names.
+    pub fn path(&self) -> &str {
+        match self {
+            MultiOp::Create(Create { path, .. })
+            | MultiOp::Delete { path, .. }
+            | MultiOp::SetData { path, .. }
+            | MultiOp::Check { path, .. } => path,
+        }
+    }
+}
+
+mod optional_stat {
+    use super::{Stat, StatFields};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(stat: &Option<Stat>, serializer: S) -> Result<S::Ok, S::Error> {
+        stat.as_ref().map(StatFields::from).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stat>, D::Error> {
+        Ok(Option::<StatFields>::deserialize(deserializer)?.map(Stat::from))
+    }
+}
