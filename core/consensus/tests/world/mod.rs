@@ -1,0 +1,868 @@
+//! A small simulated world for this crate's own tests: members on virtual time with links that reset, disks that lose
+//! what was not flushed, and oracles that look at every step. The simulator of the whole system is another room; this
+//! one knows nothing but `Input` and `Output`.
+
+use bytes::Bytes;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use synod_consensus::{Boot, Config, Input, Limits, Output, Raft, Role, TimerKind};
+use synod_types::raft::{Entry, HardState, Message, Payload, SnapshotMeta};
+use synod_types::{Index, Mutants, NodeId, Term};
+
+/// Base of all timers, in ticks.
+const ELECTION_TICKS: u64 = 100;
+const CHUNK_BYTES: usize = 40;
+
+/// A payload: a number that is used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Number(pub u64);
+
+impl Payload for Number {
+    fn size_bytes(&self) -> usize {
+        8
+    }
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub nodes: u8,
+    pub mutants: Mutants,
+    /// Length of the part with faults.
+    pub stormy_ticks: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Deliver { to: NodeId, from: NodeId, link: u64, message: Message<Number> },
+    LinkUp { a: NodeId, b: NodeId },
+    LinkDown { node: NodeId, peer: NodeId, link: u64 },
+    Timer { node: NodeId, kind: TimerKind, armed: u64 },
+    Flushed { node: NodeId, incarnation: u64, sequence: u64 },
+    Fetch { node: NodeId, incarnation: u64, peer: NodeId, meta: SnapshotMeta, offset: u64 },
+    Restore { node: NodeId, incarnation: u64, meta: SnapshotMeta },
+    Restart { node: NodeId },
+    Fault,
+    Work,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    hard_state: HardState,
+    entries: Vec<Entry<Number>>,
+    snapshot: Option<(SnapshotMeta, Vec<u8>)>,
+    touched: bool,
+    /// Wiped or damaged and not recovered since.
+    lost: bool,
+    damaged: bool,
+}
+
+struct Member {
+    raft: Option<Raft<Number>>,
+    incarnation: u64,
+    disk: Disk,
+    unflushed: VecDeque<Output<Number>>,
+    flushing: bool,
+    timers: BTreeMap<TimerKind, u64>,
+    /// The state machine: everything it was given, by index.
+    applied: BTreeMap<Index, (Term, Option<Number>)>,
+    incoming: Vec<u8>,
+    reads: BTreeMap<u64, Index>,
+    paused_until: u64,
+}
+
+#[derive(Default)]
+struct Link {
+    number: u64,
+    /// What each end (lower id first) believes.
+    up: [bool; 2],
+    broken: bool,
+    blocked_until: u64,
+    slow_until: u64,
+    last_delivery: [u64; 2],
+}
+
+/// The whole world.
+pub struct World {
+    plan: Plan,
+    limits: Limits,
+    random: ChaCha8Rng,
+    now: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    counter: u64,
+    members: BTreeMap<NodeId, Member>,
+    links: BTreeMap<(NodeId, NodeId), Link>,
+    calm: bool,
+    next_number: u64,
+    oracle: Oracle,
+    /// How often something interesting happened.
+    pub seen: BTreeMap<&'static str, u64>,
+}
+
+/// What must hold at every step.
+#[derive(Default)]
+struct Oracle {
+    leaders: BTreeMap<Term, NodeId>,
+    /// Index → entry, and the lowest term of a member when it reported it decided.
+    decided: BTreeMap<Index, (Term, Option<Number>, Term)>,
+    /// (index, term) → payload and the term before it.
+    entries: BTreeMap<(Index, Term), (Option<Number>, Option<Term>)>,
+}
+
+type Verdict = Result<(), String>;
+
+fn checksum(data: &[u8]) -> u32 {
+    data.iter().fold(17u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)))
+}
+
+fn encode(applied: &BTreeMap<Index, (Term, Option<Number>)>) -> Vec<u8> {
+    let mut data = Vec::new();
+    for (index, (term, number)) in applied {
+        for part in [index.0, term.0, number.map_or(0, |n| n.0)] {
+            data.extend_from_slice(&(part as u32).to_le_bytes());
+        }
+    }
+    data
+}
+
+fn decode(data: &[u8]) -> BTreeMap<Index, (Term, Option<Number>)> {
+    let part = |at: &[u8]| u64::from(u32::from_le_bytes([at[0], at[1], at[2], at[3]]));
+    data.chunks_exact(12)
+        .map(|at| {
+            let number = Some(part(&at[8..])).filter(|n| *n > 0).map(Number);
+            (Index(part(at)), (Term(part(&at[4..])), number))
+        })
+        .collect()
+}
+
+impl World {
+    pub fn new(plan: Plan) -> World {
+        let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
+        let mut draw = |from: u64, to: u64| from + random.next_u64() % (to - from);
+        let limits = Limits {
+            append_entries_max: draw(1, 5) as usize,
+            append_bytes_max: draw(8, 64) as usize,
+            in_flight_max: draw(1, 5) as usize,
+            in_flight_bytes_max: draw(8, 128) as usize,
+            chunk_bytes_max: CHUNK_BYTES,
+        };
+        let mut world = World {
+            plan,
+            limits,
+            random,
+            now: 0,
+            events: BTreeMap::new(),
+            counter: 0,
+            members: BTreeMap::new(),
+            links: BTreeMap::new(),
+            calm: false,
+            next_number: 1,
+            oracle: Oracle::default(),
+            seen: BTreeMap::new(),
+        };
+        let ids: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
+        for id in &ids {
+            let member = Member {
+                raft: None,
+                incarnation: 0,
+                disk: Disk::default(),
+                unflushed: VecDeque::new(),
+                flushing: false,
+                timers: BTreeMap::new(),
+                applied: BTreeMap::new(),
+                incoming: Vec::new(),
+                reads: BTreeMap::new(),
+                paused_until: 0,
+            };
+            world.members.insert(*id, member);
+            let at = world.draw(0, 50);
+            world.at(at, Event::Restart { node: *id });
+            for peer in ids.iter().filter(|peer| *peer > id) {
+                world.links.insert((*id, *peer), Link { broken: true, ..Link::default() });
+            }
+        }
+        world.at(5, Event::Work);
+        world.at(300, Event::Fault);
+        world
+    }
+
+    /// Runs the storm, then the calm, and says what was wrong.
+    pub fn run(&mut self) -> Verdict {
+        self.run_until(self.plan.stormy_ticks)?;
+        self.heal();
+        self.run_until(self.now + 30 * ELECTION_TICKS)?;
+        self.check_progress()
+    }
+
+    fn draw(&mut self, from: u64, to: u64) -> u64 {
+        from + self.random.next_u64() % (to - from)
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.draw(0, 100) < percent
+    }
+
+    fn pick(&mut self) -> NodeId {
+        NodeId(self.draw(1, u64::from(self.plan.nodes) + 1) as u8)
+    }
+
+    fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn at(&mut self, delay: u64, event: Event) {
+        self.counter += 1;
+        self.events.insert((self.now + delay, self.counter), event);
+    }
+
+    fn run_until(&mut self, end: u64) -> Verdict {
+        while let Some(entry) = self.events.first_entry() {
+            let (time, _) = *entry.key();
+            if time > end {
+                break;
+            }
+            let event = entry.remove();
+            self.now = self.now.max(time);
+            self.on_event(event)?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Verdict {
+        // A paused member sees everything later, in order.
+        let concerned = match &event {
+            Event::Deliver { to: node, .. }
+            | Event::Timer { node, .. }
+            | Event::Fetch { node, .. }
+            | Event::Flushed { node, .. }
+            | Event::LinkDown { node, .. } => Some(*node),
+            _ => None,
+        };
+        if let Some(node) = concerned
+            && self.members[&node].paused_until > self.now
+        {
+            let delay = self.members[&node].paused_until - self.now;
+            self.at(delay, event);
+            return Ok(());
+        }
+        match event {
+            Event::Deliver { to, from, link, message } => {
+                let end = usize::from(to > from);
+                let connection = &self.links[&(to.min(from), to.max(from))];
+                if connection.number == link && connection.up[end] {
+                    return self.step(to, Input::Message { from, message });
+                }
+                Ok(())
+            }
+            Event::LinkUp { a, b } => self.connect(a, b),
+            Event::LinkDown { node, peer, link } => {
+                let key = (node.min(peer), node.max(peer));
+                let end = usize::from(node > peer);
+                let Some(connection) = self.links.get_mut(&key) else { return Ok(()) };
+                if connection.number != link || !connection.up[end] {
+                    return Ok(());
+                }
+                connection.up[end] = false;
+                self.step(node, Input::Link { peer, up: false })
+            }
+            Event::Timer { node, kind, armed } => {
+                let member = self.member(node);
+                if member.raft.is_some() && member.timers.get(&kind) == Some(&armed) {
+                    member.timers.remove(&kind);
+                    return self.step(node, Input::Timer(kind));
+                }
+                Ok(())
+            }
+            Event::Flushed { node, incarnation, sequence } => {
+                if self.members[&node].incarnation != incarnation {
+                    return Ok(());
+                }
+                self.flush(node, sequence);
+                self.member(node).flushing = false;
+                self.step(node, Input::Appended { sequence })
+            }
+            Event::Fetch { node, incarnation, peer, meta, offset } => {
+                if self.members[&node].incarnation != incarnation {
+                    return Ok(());
+                }
+                let input = match &self.members[&node].disk.snapshot {
+                    Some((held, data)) if *held == meta && offset <= meta.size_bytes => {
+                        let from = offset as usize;
+                        let to = (from + CHUNK_BYTES).min(data.len());
+                        let data_chunk = Bytes::copy_from_slice(&data[from..to]);
+                        Input::Fetched { peer, meta, offset, data: data_chunk, done: to == data.len() }
+                    }
+                    _ => Input::FetchFailed { peer, meta },
+                };
+                self.step(node, input)
+            }
+            Event::Restore { node, incarnation, meta } => self.restore(node, incarnation, meta),
+            Event::Restart { node } => self.start(node),
+            Event::Fault => {
+                if !self.calm {
+                    self.fault()?;
+                    let delay = self.draw(5, 150);
+                    self.at(delay, Event::Fault);
+                }
+                Ok(())
+            }
+            Event::Work => {
+                if !self.calm {
+                    self.work()?;
+                    let delay = self.draw(1, 20);
+                    self.at(delay, Event::Work);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn member(&mut self, node: NodeId) -> &mut Member {
+        self.members.get_mut(&node).expect("a member of the world")
+    }
+
+    // Disks.
+
+    /// Makes writes up to `sequence` durable.
+    fn flush(&mut self, node: NodeId, sequence: u64) {
+        let member = self.member(node);
+        while let Some(write) = member.unflushed.front() {
+            match write {
+                Output::Append { sequence: at, hard_state, truncate, entries } if *at <= sequence => {
+                    if let Some(from) = truncate {
+                        member.disk.entries.retain(|entry| entry.index < *from);
+                    }
+                    member.disk.entries.extend(entries.iter().cloned());
+                    member.disk.hard_state = hard_state.unwrap_or(member.disk.hard_state);
+                }
+                Output::ResetLog { sequence: at, hard_state, .. } if *at <= sequence => {
+                    member.disk.entries.clear();
+                    member.disk.hard_state = *hard_state;
+                }
+                _ => break,
+            }
+            member.disk.touched = true;
+            member.unflushed.pop_front();
+        }
+        // What a log cannot hold after a lost suffix was rewritten: only continuous logs exist on disks.
+        debug_assert!(member.disk.entries.windows(2).all(|pair| pair[1].index == pair[0].index.next()));
+    }
+
+    fn begin_flush(&mut self, node: NodeId) {
+        let member = self.member(node);
+        if member.flushing {
+            return;
+        }
+        let Some(Output::Append { sequence, .. } | Output::ResetLog { sequence, .. }) = member.unflushed.back() else {
+            return;
+        };
+        let (sequence, incarnation) = (*sequence, member.incarnation);
+        member.flushing = true;
+        let delay = if self.chance(5) && !self.calm { self.draw(20, 200) } else { self.draw(1, 10) };
+        self.at(delay, Event::Flushed { node, incarnation, sequence });
+    }
+
+    fn restore(&mut self, node: NodeId, incarnation: u64, meta: SnapshotMeta) -> Verdict {
+        if self.members[&node].incarnation != incarnation {
+            return Ok(());
+        }
+        if self.chance(5) && !self.calm {
+            return self.step(node, Input::RestoreFailed { meta });
+        }
+        let member = self.member(node);
+        // The checksum is not looked at here: a mixture of two snapshots must show.
+        let data = std::mem::take(&mut member.incoming);
+        member.applied = decode(&data);
+        member.disk.snapshot = Some((meta, data));
+        member.disk.touched = true;
+        let applied = member.applied.clone();
+        self.saw("snapshot installed");
+        if applied.keys().next_back() != Some(&meta.index) || applied.len() as u64 != meta.index.0 {
+            return Err(format!("node {node} loaded a snapshot that is not that of {meta:?}"));
+        }
+        for (index, (term, number)) in applied {
+            self.oracle.check_decided(node, index, term, number)?;
+        }
+        if self.chance(10) && !self.calm {
+            return self.crash(node, false);
+        }
+        self.step(node, Input::Restored { meta })
+    }
+
+    // Lives.
+
+    fn start(&mut self, node: NodeId) -> Verdict {
+        let (voters, mutants, limits) =
+            (self.members.keys().copied().collect::<BTreeSet<_>>(), self.plan.mutants, self.limits);
+        let nonce = self.random.next_u64();
+        let member = self.member(node);
+        if member.raft.is_some() {
+            return Ok(());
+        }
+        member.incarnation += 1;
+        member.flushing = false;
+        member.unflushed.clear();
+        member.timers.clear();
+        member.reads.clear();
+        member.incoming.clear();
+        member.applied = member.disk.snapshot.as_ref().map_or(BTreeMap::new(), |(_, data)| decode(data));
+        let boot = Boot {
+            hard_state: member.disk.hard_state,
+            snapshot: member.disk.snapshot.as_ref().map(|(meta, _)| *meta),
+            entries: member.disk.entries.clone(),
+            empty: !member.disk.touched,
+            damaged: member.disk.damaged,
+            nonce,
+        };
+        member.disk.damaged = false;
+        let mut out = Vec::new();
+        member.raft = Some(Raft::new(Config { id: node, voters, mutants, limits }, boot, &mut out));
+        self.take(node, out)?;
+        let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != node).collect();
+        for peer in peers {
+            let delay = self.draw(1, 20);
+            self.at(delay, Event::LinkUp { a: node.min(peer), b: node.max(peer) });
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self, node: NodeId, stay_down: bool) -> Verdict {
+        if self.members[&node].raft.is_none() {
+            return Ok(());
+        }
+        self.saw("crash");
+        // Some of what was being flushed may have reached the disk.
+        let sequences: Vec<u64> = self.members[&node]
+            .unflushed
+            .iter()
+            .map(|write| match write {
+                Output::Append { sequence, .. } | Output::ResetLog { sequence, .. } => *sequence,
+                _ => 0,
+            })
+            .collect();
+        if !sequences.is_empty() {
+            let survived = self.draw(0, sequences.len() as u64 + 1) as usize;
+            if survived > 0 {
+                self.flush(node, sequences[survived - 1]);
+            }
+        }
+        let member = self.member(node);
+        member.raft = None;
+        member.incarnation += 1;
+        member.paused_until = 0;
+        let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != node).collect();
+        for peer in peers {
+            self.cut(node, peer, 0);
+            let end = usize::from(node > peer);
+            if let Some(link) = self.links.get_mut(&(node.min(peer), node.max(peer))) {
+                link.up[end] = false;
+            }
+        }
+        let delay = if stay_down { self.draw(100, 800) } else { self.draw(1, 100) };
+        self.at(delay, Event::Restart { node });
+        Ok(())
+    }
+
+    /// A crash with the loss of a disk, as long as the intact members remain a majority, and not while the cluster is
+    /// being founded.
+    fn lose_disk(&mut self, node: NodeId) -> Verdict {
+        let lost = self.members.values().filter(|member| member.disk.lost).count();
+        let founded = self.members.values().all(|member| !member.applied.is_empty() || member.disk.lost);
+        let bound = (self.members.len() - 1) / 2;
+        if !founded || lost >= bound || self.members[&node].disk.lost || self.members[&node].raft.is_none() {
+            return Ok(());
+        }
+        self.crash(node, false)?;
+        let damaged = self.chance(40);
+        let keep = self.draw(0, 100);
+        let member = self.member(node);
+        if damaged {
+            self.saw("disk damaged");
+            let member = self.member(node);
+            let kept = member.disk.entries.len() * keep as usize / 100;
+            member.disk.entries.truncate(kept);
+            if keep < 50 {
+                member.disk.hard_state = HardState::default();
+            }
+            member.disk.damaged = true;
+            member.disk.lost = true;
+        } else {
+            member.disk = Disk { lost: true, ..Disk::default() };
+            self.saw("disk wiped");
+        }
+        Ok(())
+    }
+
+    // Links.
+
+    fn connect(&mut self, a: NodeId, b: NodeId) -> Verdict {
+        if self.members[&a].raft.is_none() || self.members[&b].raft.is_none() {
+            return Ok(());
+        }
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&(a, b)) else { return Ok(()) };
+        if !link.broken {
+            return Ok(());
+        }
+        if link.up != [false; 2] || link.blocked_until > now {
+            let delay = self.draw(5, 30);
+            self.at(delay, Event::LinkUp { a, b });
+            return Ok(());
+        }
+        link.number += 1;
+        link.up = [true; 2];
+        link.broken = false;
+        link.last_delivery = [0; 2];
+        self.step(a, Input::Link { peer: b, up: true })?;
+        self.step(b, Input::Link { peer: a, up: true })
+    }
+
+    /// Breaks a link: what is sent from now on is lost, and each end notices in its own time.
+    fn cut(&mut self, a: NodeId, b: NodeId, blocked_ticks: u64) {
+        let (a, b) = (a.min(b), a.max(b));
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&(a, b)) else { return };
+        link.blocked_until = link.blocked_until.max(now + blocked_ticks);
+        if link.broken {
+            return;
+        }
+        link.broken = true;
+        let number = link.number;
+        for (node, peer) in [(a, b), (b, a)] {
+            let delay = if self.chance(20) { self.draw(50, 400) } else { self.draw(1, 30) };
+            self.at(delay, Event::LinkDown { node, peer, link: number });
+        }
+        let delay = self.draw(5, 60) + blocked_ticks;
+        self.at(delay, Event::LinkUp { a, b });
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message<Number>) {
+        let latency = self.draw(1, 8);
+        let slow = self.draw(1, 400);
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&(from.min(to), from.max(to))) else { return };
+        let end = usize::from(from > to);
+        if link.broken || !link.up[end] {
+            return;
+        }
+        let latency = if link.slow_until > now { slow } else { latency };
+        let time = (now + latency).max(link.last_delivery[end]);
+        link.last_delivery[end] = time;
+        let number = link.number;
+        self.at(time - now, Event::Deliver { to, from, link: number, message });
+    }
+
+    // Faults and load.
+
+    fn fault(&mut self) -> Verdict {
+        let (a, b) = (self.pick(), self.pick());
+        match self.draw(0, 12) {
+            0..3 if a != b => {
+                let blocked = if self.chance(50) { self.draw(1, 800) } else { 0 };
+                self.cut(a, b, blocked);
+            }
+            3 => {
+                let blocked = self.draw(50, 1000);
+                let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != a).collect();
+                for peer in peers {
+                    self.cut(a, peer, blocked);
+                }
+            }
+            4 | 5 => {
+                let stay_down = self.chance(40);
+                self.crash(a, stay_down)?;
+            }
+            6 => {
+                // Everyone at once: only what was durable counts.
+                let nodes: Vec<NodeId> = self.members.keys().copied().collect();
+                for node in nodes {
+                    if self.chance(70) {
+                        self.crash(node, false)?;
+                    }
+                }
+            }
+            7 => {
+                let until = self.now + self.draw(20, 400);
+                self.member(a).paused_until = until;
+            }
+            8 | 9 if a != b => {
+                let until = self.now + self.draw(50, 600);
+                if let Some(link) = self.links.get_mut(&(a.min(b), a.max(b))) {
+                    link.slow_until = until;
+                }
+            }
+            10 => self.lose_disk(a)?,
+            11 => {
+                // The leader is cut off: the interesting one.
+                let leader = self.leading().last().copied();
+                if let Some(leader) = leader {
+                    let blocked = self.draw(50, 600);
+                    let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != leader).collect();
+                    for peer in peers {
+                        self.cut(leader, peer, blocked);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn leading(&self) -> Vec<NodeId> {
+        let mut leaders: Vec<(Term, NodeId)> = self
+            .members
+            .iter()
+            .filter_map(|(node, member)| member.raft.as_ref().map(|raft| (raft, node)))
+            .filter(|(raft, _)| raft.role() == Role::Leader)
+            .map(|(raft, node)| (raft.term(), *node))
+            .collect();
+        leaders.sort();
+        leaders.into_iter().map(|(_, node)| node).collect()
+    }
+
+    fn work(&mut self) -> Verdict {
+        match self.draw(0, 20) {
+            0..8 => {
+                let leading = self.leading();
+                let node = if leading.is_empty() || self.chance(10) {
+                    self.pick()
+                } else {
+                    leading[self.draw(0, leading.len() as u64) as usize]
+                };
+                self.propose(node)
+            }
+            8..14 => {
+                let node = self.pick();
+                self.read(node)
+            }
+            14..19 => {
+                let node = self.pick();
+                self.take_snapshot(node)
+            }
+            _ => {
+                let to = self.pick();
+                match self.leading().last().copied() {
+                    Some(leader) if self.chance(30) => self.step(leader, Input::Transfer { to }),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn propose(&mut self, node: NodeId) -> Verdict {
+        let count = self.draw(1, 4);
+        let payloads = (0..count).map(|offset| Number(self.next_number + offset)).collect();
+        self.next_number += count;
+        self.step(node, Input::Propose { payloads })
+    }
+
+    fn read(&mut self, node: NodeId) -> Verdict {
+        let floor = self.oracle.decided.keys().next_back().copied().unwrap_or_default();
+        let context = self.random.next_u64();
+        if self.members[&node].raft.is_none() || self.members[&node].paused_until > self.now {
+            return Ok(());
+        }
+        self.member(node).reads.insert(context, floor);
+        self.step(node, Input::ReadIndex { context })
+    }
+
+    fn take_snapshot(&mut self, node: NodeId) -> Verdict {
+        let keep = self.draw(0, 4);
+        let member = self.member(node);
+        let Some((index, (term, _))) = member.applied.last_key_value() else { return Ok(()) };
+        let held = member.disk.snapshot.as_ref().map_or(Index(0), |(meta, _)| meta.index);
+        let is_loading = !member.incoming.is_empty();
+        if member.raft.is_none() || index.0 < held.0 + 8 || is_loading {
+            return Ok(());
+        }
+        let data = encode(&member.applied);
+        let meta =
+            SnapshotMeta { index: *index, term: *term, size_bytes: data.len() as u64, checksum: checksum(&data) };
+        member.disk.snapshot = Some((meta, data));
+        member.disk.entries.retain(|entry| entry.index.0 + keep > meta.index.0);
+        self.step(node, Input::Compact { meta, keep })
+    }
+
+    fn heal(&mut self) {
+        self.calm = true;
+        let now = self.now;
+        for member in self.members.values_mut() {
+            member.paused_until = 0;
+        }
+        for link in self.links.values_mut() {
+            link.blocked_until = now;
+            link.slow_until = now;
+        }
+    }
+
+    // Steps.
+
+    fn step(&mut self, node: NodeId, input: Input<Number>) -> Verdict {
+        let mut out = Vec::new();
+        let Some(raft) = self.member(node).raft.as_mut() else { return Ok(()) };
+        raft.step(input, &mut out);
+        self.take(node, out)
+    }
+
+    /// Does what a member asks for, and looks whether it may.
+    fn take(&mut self, node: NodeId, out: Vec<Output<Number>>) -> Verdict {
+        for output in out {
+            match output {
+                Output::Append { ref entries, .. } => {
+                    self.oracle.check_entries(node, self.members[&node].raft.as_ref(), entries)?;
+                    self.member(node).unflushed.push_back(output);
+                }
+                Output::ResetLog { .. } => self.member(node).unflushed.push_back(output),
+                Output::Send { to, message } => self.send(node, to, message),
+                Output::Commit { entries } => self.apply(node, entries)?,
+                Output::Fetch { peer, meta, offset } => {
+                    let incarnation = self.members[&node].incarnation;
+                    let delay = self.draw(1, 5);
+                    self.at(delay, Event::Fetch { node, incarnation, peer, meta, offset });
+                }
+                Output::Store { meta, offset, data, done } => {
+                    let incarnation = self.members[&node].incarnation;
+                    let member = self.member(node);
+                    member.incoming.truncate(offset as usize);
+                    member.incoming.extend_from_slice(&data);
+                    if done {
+                        let delay = self.draw(1, 60);
+                        self.at(delay, Event::Restore { node, incarnation, meta });
+                    }
+                }
+                Output::SetTimer(kind) => {
+                    let ticks = match kind {
+                        TimerKind::Election => self.draw(ELECTION_TICKS, 2 * ELECTION_TICKS),
+                        TimerKind::Sticky | TimerKind::Quorum => ELECTION_TICKS,
+                        TimerKind::Heartbeat => ELECTION_TICKS / 10,
+                    };
+                    let armed = self.counter + 1;
+                    self.member(node).timers.insert(kind, armed);
+                    self.at(ticks, Event::Timer { node, kind, armed });
+                }
+                Output::CancelTimer(kind) => {
+                    self.member(node).timers.remove(&kind);
+                }
+                Output::ReadReady { context, index } => {
+                    self.saw("read");
+                    let floor = self.member(node).reads.remove(&context);
+                    match floor {
+                        None => return Err(format!("node {node} answered a read that nobody asked")),
+                        Some(floor) if index < floor => {
+                            return Err(format!("stale read: node {node} reads at {index:?}, {floor:?} was decided"));
+                        }
+                        Some(_) => {}
+                    }
+                }
+                Output::ReadRefused { context } => {
+                    if self.member(node).reads.remove(&context).is_none() {
+                        return Err(format!("node {node} refused a read that nobody asked"));
+                    }
+                }
+                Output::Refused { .. } => {}
+                Output::RoleChanged { role, term, .. } => {
+                    if role == Role::Leader {
+                        self.saw("leader");
+                        self.oracle.check_leader(node, term, self.members[&node].raft.as_ref())?;
+                    }
+                }
+            }
+        }
+        if let Some(raft) = &self.members[&node].raft
+            && !raft.is_recovering()
+            && self.members[&node].disk.lost
+        {
+            self.saw("recovered");
+            self.member(node).disk.lost = false;
+        }
+        self.begin_flush(node);
+        Ok(())
+    }
+
+    fn apply(&mut self, node: NodeId, entries: Vec<Entry<Number>>) -> Verdict {
+        let term = self.members[&node].raft.as_ref().map_or(Term(0), Raft::term);
+        for entry in entries {
+            self.oracle.check_decided(node, entry.index, entry.term, entry.payload)?;
+            self.oracle.decide(&entry, term);
+            let member = self.member(node);
+            let last = member.applied.keys().next_back().copied().unwrap_or_default();
+            if entry.index != last.next() {
+                return Err(format!("node {node} was given {:?} after {last:?}", entry.index));
+            }
+            member.applied.insert(entry.index, (entry.term, entry.payload));
+        }
+        Ok(())
+    }
+
+    /// After the faults there must be one leader, and what it is given must reach everyone.
+    fn check_progress(&mut self) -> Verdict {
+        let leading = self.leading();
+        let [leader] = leading[..] else { return Err(format!("no progress: leaders {leading:?}")) };
+        let number = self.next_number;
+        self.propose(leader)?;
+        self.read(leader)?;
+        self.run_until(self.now + 3 * ELECTION_TICKS)?;
+        for (node, member) in &self.members {
+            let has_it = member.applied.values().any(|(_, given)| *given == Some(Number(number)));
+            let raft = member.raft.as_ref();
+            if !has_it || raft.is_none_or(Raft::is_recovering) {
+                return Err(format!("no progress: node {node} was not given {number}: {raft:?}"));
+            }
+        }
+        if !self.members[&leader].reads.is_empty() && self.leading() == [leader] {
+            let open = &self.members[&leader].reads;
+            return Err(format!("no progress: reads {open:?} of the leader are never answered"));
+        }
+        Ok(())
+    }
+}
+
+impl Oracle {
+    /// Log matching: an index and a term name one entry, and one entry before it.
+    fn check_entries(&mut self, node: NodeId, raft: Option<&Raft<Number>>, entries: &[Entry<Number>]) -> Verdict {
+        for entry in entries {
+            let before = raft.and_then(|raft| raft.term_at(entry.index.prev()));
+            let known = self.entries.entry((entry.index, entry.term)).or_insert((entry.payload, before));
+            let before_differs = before.is_some() && known.1.is_some() && known.1 != before;
+            if known.0 != entry.payload || before_differs {
+                return Err(format!("log matching: node {node} has another {:?} of {:?}", entry.index, entry.term));
+            }
+        }
+        Ok(())
+    }
+
+    /// State machine safety: an index is decided once.
+    fn check_decided(&self, node: NodeId, index: Index, term: Term, number: Option<Number>) -> Verdict {
+        match self.decided.get(&index) {
+            Some((other_term, other, _)) if (*other_term, *other) != (term, number) => Err(format!(
+                "state machine safety: node {node} applies {number:?} of {term:?} at {index:?}, another {other:?} of {other_term:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn decide(&mut self, entry: &Entry<Number>, term: Term) {
+        let known = self.decided.entry(entry.index).or_insert((entry.term, entry.payload, term));
+        known.2 = known.2.min(term);
+    }
+
+    /// Election safety and leader completeness.
+    fn check_leader(&mut self, node: NodeId, term: Term, raft: Option<&Raft<Number>>) -> Verdict {
+        let leader = *self.leaders.entry(term).or_insert(node);
+        if leader != node {
+            return Err(format!("election safety: {leader:?} and {node:?} lead {term:?}"));
+        }
+        let Some(raft) = raft else { return Ok(()) };
+        for (index, (decided_term, _, at)) in &self.decided {
+            let held = raft.term_at(*index);
+            let covered = *index < raft.first_index();
+            if *at < term && held != Some(*decided_term) && !(covered && held.is_none()) {
+                return Err(format!("leader completeness: {node:?} leads {term:?} without {index:?} of {decided_term:?}"));
+            }
+        }
+        Ok(())
+    }
+}
