@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use synod_types::NodeId;
 use synod_types::raft::SnapshotMeta;
+use synod_types::{Index, NodeId};
 
 /// Why an operation on a member's folder failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,6 +33,14 @@ pub enum Error {
     /// An earlier write was abandoned in the middle.
     #[error("the log stopped: a write was abandoned before it was durable")]
     Abandoned,
+    /// An entry that does not follow the one before it: consensus is broken.
+    #[error("append entry {}: expected index {}", index.0, expected.0)]
+    Gap {
+        /// Its index.
+        index: Index,
+        /// The index that comes next.
+        expected: Index,
+    },
     /// Another process uses the folder.
     #[error("lock {}: another process uses this folder", path.display())]
     Locked {

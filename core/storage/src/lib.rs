@@ -2,8 +2,15 @@
 
 mod batch;
 mod error;
+mod layout;
 mod log;
+mod recovery;
+mod replay;
+mod scan;
 mod snapshots;
+mod spare;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use batch::Batch;
 pub use error::Error;

@@ -1,0 +1,188 @@
+//! Reading one segment: its head, its echoes, its records up to the first place where no good record stands, and what
+//! that place means. Reads only; what the echoes restore is reported, not written.
+
+use crate::layout::{Echo, Header, PAGE};
+use bytes::{Bytes, BytesMut};
+use std::io;
+use synod_env::File;
+use synod_types::Mutants;
+use synod_wire::log::{Damage, HEADER_BYTES, LogRecord, Next, Place, next_record};
+
+/// How much is read at a time.
+pub(crate) const CHUNK: u64 = 1 << 20;
+
+/// How a segment ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Where it must.
+    Clean,
+    /// In a flush that was not acknowledged.
+    Torn { cut_bytes: u64 },
+    /// Before something that was acknowledged.
+    Damaged { why: String },
+}
+
+/// What a segment holds.
+pub(crate) struct Scan {
+    /// Offset behind the last good record.
+    pub(crate) end: u64,
+    pub(crate) ending: Ending,
+    /// The echoes with a good head, older first.
+    pub(crate) echoes: Vec<Echo>,
+    /// Records that were damaged and stand whole in an echo: offset and bytes.
+    pub(crate) restored: Vec<(u64, Bytes)>,
+}
+
+/// Reads what can be read; blocks that the device refuses are zeros.
+pub(crate) async fn read_lossy(file: &dyn File, offset: u64, len: u64) -> Bytes {
+    if let Ok(bytes) = read_full(file, offset, len).await {
+        return bytes;
+    }
+    let mut out = BytesMut::with_capacity(len as usize);
+    while (out.len() as u64) < len {
+        let at = offset + out.len() as u64;
+        let part = (PAGE - at % PAGE).min(len - out.len() as u64);
+        match read_full(file, at, part).await {
+            Ok(bytes) if bytes.is_empty() => break,
+            Ok(bytes) => out.extend_from_slice(&bytes),
+            Err(_) => out.resize(out.len() + part as usize, 0),
+        }
+    }
+    out.freeze()
+}
+
+/// Reads until `len` bytes or the end of the file.
+pub(crate) async fn read_full(file: &dyn File, offset: u64, len: u64) -> io::Result<Bytes> {
+    let first = file.read_at(offset, len as usize).await?;
+    if first.len() as u64 == len || first.is_empty() {
+        return Ok(first);
+    }
+    let mut out = BytesMut::from(&first[..]);
+    while (out.len() as u64) < len {
+        let more = file.read_at(offset + out.len() as u64, len as usize - out.len()).await?;
+        if more.is_empty() {
+            break;
+        }
+        out.extend_from_slice(&more);
+    }
+    Ok(out.freeze())
+}
+
+/// The head of a segment from either copy.
+pub(crate) async fn read_header(file: &dyn File) -> Option<Header> {
+    let pages = read_lossy(file, 0, 2 * PAGE).await;
+    Header::parse(&pages).or_else(|| Header::parse(pages.get(PAGE as usize..)?))
+}
+
+/// Reads a segment. `must_end` is where the next segment says that it ends; `None` for the last one. `visit` gets each
+/// good record with its offset, and may refuse it.
+pub(crate) async fn scan(
+    file: &dyn File,
+    header: &Header,
+    must_end: Option<u64>,
+    mutants: Mutants,
+    visit: &mut (dyn FnMut(u64, LogRecord) -> Result<(), String> + Send),
+) -> Result<Scan, io::Error> {
+    let length = file.len().await?;
+    let mut echoes = Vec::new();
+    for slot in 0..2 {
+        let area = read_lossy(file, header.echo_at(slot), header.area).await;
+        // An echo in the other's place was misdirected.
+        echoes.extend(Echo::parse(&area, header.salt).filter(|echo| echo.flush % 2 == slot));
+    }
+    echoes.sort_by_key(|echo| echo.flush);
+
+    let mut at = header.records_at();
+    let (mut base, mut buffer) = (at, Bytes::new());
+    let mut restored: Vec<(u64, Bytes)> = Vec::new();
+    let mut refused = false;
+    let reason = loop {
+        if must_end.is_some_and(|end| at >= end) {
+            break String::new();
+        }
+        let place = Place { generation: header.salt, offset: at };
+        let why = match next_record(&buffer, base, place, mutants) {
+            Next::Record { record, next } => match visit(at, record) {
+                Ok(()) => {
+                    at = next;
+                    continue;
+                }
+                Err(why) => {
+                    refused = true;
+                    break why;
+                }
+            },
+            Next::End => "nothing written".to_owned(),
+            Next::Damaged { why: Damage::Cut { wanted, .. }, .. } if wanted > length.saturating_sub(at) => {
+                format!("record of {wanted} bytes exceeds the file")
+            }
+            Next::Damaged { why, .. } => {
+                // A good checksum over something unknown was no torn write.
+                refused = matches!(why, Damage::Kind { .. });
+                why.to_string()
+            }
+        };
+        // Perhaps only the buffer ends here and the file goes on.
+        let buffered = (base + buffer.len() as u64).saturating_sub(at);
+        let wanted = wanted_bytes(&buffer, base, place).max(HEADER_BYTES as u64).min(length.saturating_sub(at));
+        if buffered < wanted {
+            (base, buffer) = (at, read_lossy(file, at, wanted.max(CHUNK.min(length - at))).await);
+            if (buffer.len() as u64) < wanted {
+                break "the file became shorter while it was read".to_owned();
+            }
+            continue;
+        }
+        // Perhaps the echo still has what was here.
+        let echo = echoes.iter().find(|echo| {
+            let unused = restored.iter().all(|(start, _)| *start != echo.start);
+            unused && echo.records.is_some() && echo.start <= at && at < echo.end
+        });
+        let Some((start, records)) = echo.and_then(|echo| Some((echo.start, echo.records.clone()?))) else {
+            break why;
+        };
+        (base, buffer) = (start, records.clone());
+        restored.push((start, records));
+    };
+
+    let proven = echoes.iter().map(Echo::proves).max();
+    let ending = match (must_end, proven) {
+        (Some(end), _) if at == end => Ending::Clean,
+        (Some(end), _) => Ending::Damaged { why: format!("at offset {at}: {reason}; the next segment says {end}") },
+        (None, _) if refused => Ending::Damaged { why: format!("at offset {at}: {reason}") },
+        (None, None) => Ending::Damaged { why: format!("both echoes are unreadable, records end at offset {at}") },
+        (None, Some(proven)) if at < proven => {
+            Ending::Damaged { why: format!("at offset {at}: {reason}; durable up to offset {proven}") }
+        }
+        (None, Some(_)) => {
+            let acknowledged_end = echoes.iter().map(|echo| echo.end).max().unwrap_or(at);
+            match last_written(file, at, length).await.max((at < acknowledged_end).then_some(acknowledged_end)) {
+                Some(last) => Ending::Torn { cut_bytes: last - at },
+                None => Ending::Clean,
+            }
+        }
+    };
+    Ok(Scan { end: at, ending, echoes, restored })
+}
+
+/// How many bytes the record at a place wants to be read, as far as the buffer tells.
+fn wanted_bytes(buffer: &Bytes, base: u64, place: Place) -> u64 {
+    match next_record(buffer, base, place, Mutants::NONE) {
+        Next::Damaged { why: Damage::Cut { wanted, .. }, .. } => wanted,
+        _ => 0,
+    }
+}
+
+/// Offset behind the last byte from `from` on that is not zero.
+async fn last_written(file: &dyn File, from: u64, length: u64) -> Option<u64> {
+    let mut last = None;
+    let mut at = from;
+    while at < length {
+        let chunk = read_lossy(file, at, CHUNK.min(length - at)).await;
+        if chunk.is_empty() {
+            break;
+        }
+        last = chunk.iter().rposition(|byte| *byte != 0).map(|position| at + position as u64 + 1).or(last);
+        at += chunk.len() as u64;
+    }
+    last
+}

@@ -1,0 +1,363 @@
+//! A machine for the tests: a disk in memory that forgets, reorders and tears what was not synced when the power
+//! fails. Everything completes at once.
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use synod_env::{BoxFuture, Clock, Disk, Env, File, Listener, Network, OpenMode, Random, Stream, Tasks};
+use synod_storage::suite::Dice;
+use synod_storage::suite::crashes::Power;
+use synod_types::Instant;
+
+/// Runs a future that never has to wait for anything outside.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here should wait"),
+    }
+}
+
+#[derive(Default)]
+struct Inode {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(usize, Bytes),
+    Length(usize),
+}
+
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Change::Write(offset, bytes) => {
+                if content.len() < offset + bytes.len() {
+                    content.resize(offset + bytes.len(), 0);
+                }
+                content[*offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            Change::Length(length) => content.resize(*length, 0),
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Entry {
+    Create(PathBuf, usize),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+impl Entry {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            Entry::Create(path, inode) => drop(names.insert(path.clone(), *inode)),
+            Entry::Rename(from, to) => {
+                if let Some(inode) = names.remove(from) {
+                    names.insert(to.clone(), inode);
+                }
+            }
+            Entry::Remove(path) => drop(names.remove(path)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    durable: BTreeMap<PathBuf, usize>,
+    current: BTreeMap<PathBuf, usize>,
+    pending: Vec<Entry>,
+    locked: Vec<PathBuf>,
+    /// Operations until the power fails.
+    left: Option<u64>,
+    off: bool,
+    dice: Option<Dice>,
+    epoch: u64,
+}
+
+impl State {
+    fn operate(&mut self) -> io::Result<()> {
+        if let Some(left) = &mut self.left {
+            if *left == 0 {
+                self.off = true;
+            } else {
+                *left -= 1;
+            }
+        }
+        if self.off { Err(io::Error::other("the power is off")) } else { Ok(()) }
+    }
+}
+
+/// The machine's disk; a clone is the same disk.
+#[derive(Clone, Default)]
+pub struct Machine {
+    state: Arc<Mutex<State>>,
+}
+
+impl Machine {
+    pub fn new(seed: u64) -> (Machine, Env) {
+        let machine = Machine::default();
+        machine.state.lock().unwrap().dice = Some(Dice(seed));
+        let world = Arc::new(World { dice: Mutex::new(Dice(!seed)) });
+        let env = Env {
+            clock: world.clone(),
+            network: world.clone(),
+            disk: Arc::new(machine.clone()),
+            random: world.clone(),
+            tasks: world,
+        };
+        (machine, env)
+    }
+}
+
+impl Power for Machine {
+    fn cut_after(&self, operations: u64) {
+        self.state.lock().unwrap().left = Some(operations);
+    }
+
+    fn restore(&self) {
+        let mut state = self.state.lock().unwrap();
+        let mut dice = state.dice.take().unwrap();
+        for inode in &mut state.inodes {
+            let mut pending = std::mem::take(&mut inode.pending);
+            // Sometimes all or nothing, else each write has its own fate, in any order.
+            let mood = dice.below(4);
+            for i in (1..pending.len()).rev() {
+                if mood > 1 {
+                    pending.swap(i, dice.below(i as u64 + 1) as usize);
+                }
+            }
+            for change in &pending {
+                match (mood, dice.below(3), change) {
+                    (0, ..) | (2.., 0, _) => {}
+                    (2.., 1, Change::Write(offset, bytes)) => {
+                        let torn = bytes.slice(..dice.below(bytes.len() as u64 + 1) as usize);
+                        Change::Write(*offset, torn).apply(&mut inode.durable);
+                    }
+                    _ => change.apply(&mut inode.durable),
+                }
+            }
+            inode.current = inode.durable.clone();
+        }
+        let kept: Vec<_> = std::mem::take(&mut state.pending).into_iter().filter(|_| dice.one_in(2)).collect();
+        kept.iter().for_each(|entry| entry.apply(&mut state.durable));
+        state.current = state.durable.clone();
+        state.locked.clear();
+        (state.left, state.off, state.dice) = (None, false, Some(dice));
+        state.epoch += 1;
+    }
+}
+
+struct Opened {
+    state: Arc<Mutex<State>>,
+    inode: usize,
+    epoch: u64,
+}
+
+impl Opened {
+    fn operate<T>(&self, work: impl FnOnce(&mut Inode) -> T) -> io::Result<T> {
+        let mut state = self.state.lock().unwrap();
+        state.operate()?;
+        if state.epoch != self.epoch {
+            return Err(io::Error::other("opened before the power failed"));
+        }
+        Ok(work(&mut state.inodes[self.inode]))
+    }
+
+    fn change(&self, change: Change) -> io::Result<()> {
+        self.operate(|inode| {
+            change.apply(&mut inode.current);
+            inode.pending.push(change);
+        })
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.operate(|inode| {
+            for change in std::mem::take(&mut inode.pending) {
+                change.apply(&mut inode.durable);
+            }
+        })
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl File for Opened {
+    fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
+        ready(self.operate(|inode| {
+            let start = (offset as usize).min(inode.current.len());
+            Bytes::copy_from_slice(&inode.current[start..(start + len).min(inode.current.len())])
+        }))
+    }
+
+    fn write_at(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        ready(self.change(Change::Write(offset as usize, data)))
+    }
+
+    fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
+        ready(self.flush())
+    }
+
+    fn write_sync(&self, parts: Vec<(u64, Bytes)>) -> BoxFuture<'_, io::Result<()>> {
+        let written = parts.into_iter().try_for_each(|(at, data)| self.change(Change::Write(at as usize, data)));
+        ready(written.and_then(|()| self.flush()))
+    }
+
+    fn len(&self) -> BoxFuture<'_, io::Result<u64>> {
+        ready(self.operate(|inode| inode.current.len() as u64))
+    }
+
+    fn set_len(&self, len: u64) -> BoxFuture<'_, io::Result<()>> {
+        ready(self.change(Change::Length(len as usize)))
+    }
+}
+
+impl Disk for Machine {
+    fn open(&self, path: &Path, mode: OpenMode) -> BoxFuture<'_, io::Result<Box<dyn File>>> {
+        let mut state = self.state.lock().unwrap();
+        let opened = state.operate().and_then(|()| match (state.current.get(path).copied(), mode) {
+            (Some(_), OpenMode::CreateNew) => Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(inode), _) => Ok(inode),
+            (None, OpenMode::CreateNew) => {
+                let inode = state.inodes.len();
+                state.inodes.push(Inode::default());
+                let entry = Entry::Create(path.to_owned(), inode);
+                entry.apply(&mut state.current);
+                state.pending.push(entry);
+                Ok(inode)
+            }
+            (None, _) => Err(io::ErrorKind::NotFound.into()),
+        });
+        let epoch = state.epoch;
+        ready(opened.map(|inode| Box::new(Opened { state: self.state.clone(), inode, epoch }) as Box<dyn File>))
+    }
+
+    fn create_dir_all(&self, _path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        ready(self.state.lock().unwrap().operate())
+    }
+
+    fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<PathBuf>>> {
+        let mut state = self.state.lock().unwrap();
+        let listed = state.operate().map(|()| {
+            let names = state.current.keys().filter(|name| name.parent() == Some(path));
+            names.filter_map(|name| name.file_name()).map(PathBuf::from).collect()
+        });
+        ready(listed)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.entry(Entry::Rename(from.to_owned(), to.to_owned()), from)
+    }
+
+    fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        self.entry(Entry::Remove(path.to_owned()), path)
+    }
+
+    fn sync_dir(&self, _path: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        let synced = state.operate().map(|()| {
+            for entry in std::mem::take(&mut state.pending) {
+                entry.apply(&mut state.durable);
+            }
+        });
+        ready(synced)
+    }
+
+    fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
+        let mut state = self.state.lock().unwrap();
+        let locked = state.operate().and_then(|()| {
+            if state.locked.iter().any(|locked| locked == path) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            state.locked.push(path.to_owned());
+            let (state, path, epoch) = (self.state.clone(), path.to_owned(), state.epoch);
+            Ok(Box::new(Lock { state, path, epoch }) as Box<dyn Send + Sync>)
+        });
+        ready(locked)
+    }
+}
+
+impl Machine {
+    fn entry(&self, entry: Entry, of: &Path) -> BoxFuture<'_, io::Result<()>> {
+        let mut state = self.state.lock().unwrap();
+        let done = state.operate().and_then(|()| {
+            if !state.current.contains_key(of) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            entry.apply(&mut state.current);
+            state.pending.push(entry);
+            Ok(())
+        });
+        ready(done)
+    }
+}
+
+struct Lock {
+    state: Arc<Mutex<State>>,
+    path: PathBuf,
+    epoch: u64,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap();
+        if state.epoch == self.epoch {
+            state.locked.retain(|locked| *locked != self.path);
+        }
+    }
+}
+
+/// Everything but the disk.
+struct World {
+    dice: Mutex<Dice>,
+}
+
+impl Clock for World {
+    fn now(&self) -> Instant {
+        Instant(0)
+    }
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+    fn sleep_until(&self, _at: Instant) -> BoxFuture<'static, ()> {
+        ready(())
+    }
+}
+
+impl Network for World {
+    fn listen(&self, _addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+    fn connect(&self, _addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+        ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}
+
+impl Random for World {
+    fn next_u64(&self) -> u64 {
+        self.dice.lock().unwrap().next()
+    }
+}
+
+impl Tasks for World {
+    fn spawn(&self, _name: &'static str, task: BoxFuture<'static, ()>) {
+        block_on(task);
+    }
+    fn offload(&self, _cost: std::time::Duration, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        work();
+        ready(())
+    }
+    fn sometimes(&self, _point: &'static str) {}
+}
