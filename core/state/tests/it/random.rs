@@ -139,7 +139,11 @@ pub fn steps() -> BoxedStrategy<Vec<Step>> {
 pub fn agree(mut state: State, steps: &[Step]) -> Result<(), TestCaseError> {
     let (mut naive, mut term, mut time_ms) = (Naive::new(), Term(1), 1000);
     let start = state.clone();
-    for step in steps {
+    let mut held = None;
+    for (n, step) in steps.iter().enumerate() {
+        if n == steps.len() / 2 {
+            held = Some((state.clone(), state.clone().records().collect::<Vec<_>>()));
+        }
         time_ms += step.passed_ms;
         if step.command.is_none() {
             term.0 += 1;
@@ -160,6 +164,10 @@ pub fn agree(mut state: State, steps: &[Step]) -> Result<(), TestCaseError> {
         same_tree(&state, &naive)?;
     }
     prop_assert_eq!(&start, &State::new(Mutants::NONE, Bytes::new()), "a clone changed with the original");
+    if let Some((clone, records)) = held {
+        prop_assert_eq!(clone.digest(), clone.recompute_digest(), "a clone changed with the original");
+        prop_assert_eq!(clone.records().collect::<Vec<_>>(), records, "a clone changed with the original");
+    }
     let restored = State::restore(state.clone().records(), Mutants::NONE);
     prop_assert_eq!(restored.as_ref(), Ok(&state));
     prop_assert_eq!(restored.map(|r| r.recompute_digest()), Ok(state.digest()));
@@ -200,6 +208,8 @@ fn same_tree(state: &State, naive: &Naive) -> Result<(), TestCaseError> {
 
 #[test]
 fn agrees_with_the_naive_model() {
-    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    // More by PROPTEST_CASES.
+    let cases = Config::default().cases.max(400);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     runner.run(&steps(), |steps| agree(State::new(Mutants::NONE, Bytes::new()), &steps)).unwrap();
 }
