@@ -1,0 +1,194 @@
+//! The bytes of one file: what processes see, and what a power failure would leave of it.
+//!
+//! Pages hold what is seen; pages of zeros are not stored. Whoever changes a page for the first time since the last
+//! sync puts the durable version aside (`shadow`). A sync forgets the shadows; a power failure brings them back and then
+//! lets each unsynced change survive whole, in part, or not at all.
+
+use crate::dice::Dice;
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) const PAGE: usize = 4096;
+const SECTOR: usize = 512;
+
+type Page = Box<[u8; PAGE]>;
+
+/// A change since the last sync.
+#[derive(Clone)]
+enum Change {
+    Write(u64, Bytes),
+    SetLen(u64),
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Content {
+    pages: BTreeMap<u64, Page>,
+    len: u64,
+    durable_len: u64,
+    /// Durable versions of pages that were changed since the last sync; none: zeros.
+    shadow: BTreeMap<u64, Option<Page>>,
+    /// The same for pages whose sync failed. They are taken for clean: no later sync writes them, unless they change.
+    lost: BTreeMap<u64, Option<Page>>,
+    changes: Vec<Change>,
+    /// Pages that cannot be read until they are written.
+    bad: BTreeSet<u64>,
+}
+
+/// The pages that a range touches, each with the range within it: (page, from, to).
+fn pages(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize)> {
+    let end = offset + len as u64;
+    let mut at = offset;
+    std::iter::from_fn(move || {
+        (at < end).then(|| {
+            let (page, from) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let to = PAGE.min(from + (end - at) as usize);
+            at += (to - from) as u64;
+            (page, from, to)
+        })
+    })
+}
+
+impl Content {
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether a read of a range meets an unreadable page.
+    pub fn unreadable(&self, offset: u64, len: usize) -> bool {
+        let len = len.min(self.len.saturating_sub(offset) as usize);
+        !self.bad.is_empty() && pages(offset, len).any(|(page, ..)| self.bad.contains(&page))
+    }
+
+    pub fn read(&self, offset: u64, len: usize) -> Bytes {
+        let len = len.min(self.len.saturating_sub(offset) as usize);
+        let mut data = BytesMut::with_capacity(len);
+        for (page, from, to) in pages(offset, len) {
+            match self.pages.get(&page) {
+                Some(page) => data.extend_from_slice(&page[from..to]),
+                None => data.resize(data.len() + to - from, 0),
+            }
+        }
+        data.freeze()
+    }
+
+    pub fn write(&mut self, offset: u64, data: Bytes) {
+        for (page, ..) in pages(offset, data.len()) {
+            self.put_aside(page);
+            self.bad.remove(&page);
+        }
+        self.put(offset, &data);
+        self.changes.push(Change::Write(offset, data));
+    }
+
+    pub fn set_len(&mut self, len: u64) {
+        for page in self.pages.range(len / PAGE as u64..).map(|(&page, _)| page).collect::<Vec<_>>() {
+            self.put_aside(page);
+        }
+        self.cut(len);
+        self.changes.push(Change::SetLen(len));
+    }
+
+    /// Keeps the durable version of a page that is about to change.
+    fn put_aside(&mut self, page: u64) {
+        if !self.shadow.contains_key(&page) {
+            let durable = self.lost.remove(&page).unwrap_or_else(|| self.pages.get(&page).cloned());
+            self.shadow.insert(page, durable);
+        }
+    }
+
+    fn put(&mut self, offset: u64, data: &[u8]) {
+        let mut rest = data;
+        for (page, from, to) in pages(offset, data.len()) {
+            let (now, later) = rest.split_at(to - from);
+            rest = later;
+            if let Some(page) = self.pages.get_mut(&page) {
+                page[from..to].copy_from_slice(now);
+            } else if now.iter().any(|&b| b != 0) {
+                let mut new = Box::new([0; PAGE]);
+                new[from..to].copy_from_slice(now);
+                self.pages.insert(page, new);
+            }
+        }
+        self.len = self.len.max(offset + data.len() as u64);
+    }
+
+    fn cut(&mut self, len: u64) {
+        let (last, keep) = (len / PAGE as u64, (len % PAGE as u64) as usize);
+        drop(self.pages.split_off(&(last + u64::from(keep > 0))));
+        if keep > 0
+            && let Some(page) = self.pages.get_mut(&last)
+        {
+            page[keep..].fill(0);
+        }
+        self.len = len;
+    }
+
+    pub fn sync(&mut self) {
+        self.shadow.clear();
+        self.changes.clear();
+        self.durable_len = self.len;
+    }
+
+    /// A sync that fails: what it should have written is taken for clean and is not durable.
+    pub fn fail_sync(&mut self) {
+        for (page, durable) in std::mem::take(&mut self.shadow) {
+            self.lost.insert(page, durable);
+        }
+        self.changes.clear();
+    }
+
+    /// Power is gone. Gives the number of changes that did not survive whole.
+    pub fn lose(&mut self, dice: &mut Dice) -> u64 {
+        let mut damaged = self.lost.len() as u64;
+        for (page, durable) in std::mem::take(&mut self.lost).into_iter().chain(std::mem::take(&mut self.shadow)) {
+            match durable {
+                Some(durable) => self.pages.insert(page, durable),
+                None => self.pages.remove(&page),
+            };
+        }
+        self.cut(self.durable_len);
+        for change in std::mem::take(&mut self.changes) {
+            // Which changes survive is independent of their order: that is the reordering.
+            let fate = dice.below(4);
+            damaged += u64::from(fate != 0);
+            match (change, fate) {
+                (Change::Write(offset, data), 0) => self.put(offset, &data),
+                (Change::SetLen(len), 0) => self.cut(len),
+                (Change::Write(offset, data), 1) => {
+                    let torn = dice.below(data.len() as u64 + 1) as usize;
+                    self.put(offset, &data[..torn]);
+                }
+                (Change::Write(offset, data), 2) => {
+                    for (n, sector) in data.chunks(SECTOR).enumerate() {
+                        if dice.chance(0.5) {
+                            self.put(offset + (n * SECTOR) as u64, sector);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.durable_len = self.len;
+        damaged
+    }
+
+    /// Flips a bit of a durable byte in a range; gives its offset, or none where nothing durable lies there.
+    pub fn rot(&mut self, from: u64, to: u64, dice: &mut Dice) -> Option<u64> {
+        let to = to.min(self.durable_len).min(self.len);
+        let at = from + dice.below(to.checked_sub(from).filter(|&span| span > 0)?);
+        let page = at / PAGE as u64;
+        if self.shadow.contains_key(&page) || self.lost.contains_key(&page) {
+            return None;
+        }
+        self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE]))[(at % PAGE as u64) as usize] ^=
+            1 << dice.below(8);
+        Some(at)
+    }
+
+    /// Makes the pages of a range unreadable until they are written; whether there were any.
+    pub fn spoil(&mut self, from: u64, to: u64) -> bool {
+        let len = to.min(self.len).saturating_sub(from) as usize;
+        self.bad.extend(pages(from, len).map(|(page, ..)| page));
+        len > 0
+    }
+}

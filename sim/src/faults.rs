@@ -1,0 +1,305 @@
+//! What can be done to a world. Each fault counts in [`World::faults_effective`] when it changes something: at once for
+//! what happens at once, with the first segment, operation or damaged change it touches for the rest.
+//!
+//! | name | counted |
+//! |---|---|
+//! | `crash`, `pause`, `suspend`, `clock jump`, `clock drift`, `reset`, `rot`, `wipe`, `older disk` | when done to something that runs or exists |
+//! | `power failure` | when at least one unsynced change was lost or torn |
+//! | `partition` | once a block, with the first segment that it stops |
+//! | `half-open` | when an end hears of it: by a reset of the restarted peer, or by giving up |
+//! | `loss`, `delay`, `bandwidth`, `partial read`, `partial write` | each segment or call (`bandwidth`: delayed over 1 s) |
+//! | `failed sync`, `disk full`, `misdirected write`, `read error`, `slow disk`, `stuck disk` | each operation |
+
+use crate::disk::{DiskConfig, DiskImage};
+use crate::events::EventKind;
+use crate::kernel::Kernel;
+use crate::links::{Block, BlockId, LinkConfig};
+use crate::world::{Host, World};
+use madsim::runtime::Handle;
+use madsim::task::NodeId;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn nodes(kernel: &mut Kernel, host: Host) -> Vec<NodeId> {
+    kernel.host(host.0).processes.values().map(|node| node.id()).collect()
+}
+
+/// Machines.
+impl World {
+    /// The processes of a host die. Its kernel closes their sockets; its disk keeps what was written, synced or not.
+    pub fn crash(&self, host: Host) {
+        self.shared.with(|kernel| {
+            let running = !kernel.host(host.0).processes.is_empty();
+            kernel.did(host, "crash", running);
+        });
+        self.end_processes(host.0);
+    }
+
+    /// A host loses power: unsynced changes are lost, torn or kept, in any combination; nobody is told. The host
+    /// is without power until something is started on it ([`World::env`], [`World::start`]).
+    pub fn power_fail(&self, host: Host) {
+        self.shared.with(|kernel| {
+            // First the sockets and the queue: dying processes must neither close nor complete anything.
+            kernel.forget_sockets(host.0);
+            kernel.tear_disk_ops(host.0);
+        });
+        self.end_processes(host.0);
+        self.shared.with(|kernel| {
+            let now = kernel.now;
+            let state = kernel.host(host.0);
+            (state.up, state.paused) = (false, false);
+            let damaged = state.disk.lose();
+            let wakers: Vec<_> = state.clock.reboot(now).collect();
+            kernel.dropped.extend(wakers);
+            kernel.did(host, "power failure", damaged > 0);
+        });
+    }
+
+    /// The processes of a host make no progress. Its sockets stay open and fill, its clocks go on.
+    pub fn pause(&self, host: Host) {
+        let nodes = self.shared.with(|kernel| {
+            kernel.host(host.0).paused = true;
+            let nodes = nodes(kernel, host);
+            kernel.did(host, "pause", !nodes.is_empty());
+            nodes
+        });
+        nodes.into_iter().for_each(|node| Handle::current().pause(node));
+    }
+
+    /// Ends [`World::pause`] and [`World::suspend`].
+    pub fn resume(&self, host: Host) {
+        let nodes = self.shared.with(|kernel| {
+            let now = kernel.now;
+            let state = kernel.host(host.0);
+            state.paused = false;
+            state.clock.rebase(now);
+            state.clock.suspended = false;
+            kernel.set_host_alarm(host.0);
+            kernel.record(EventKind::Host { host: host.0, what: "resume" });
+            nodes(kernel, host)
+        });
+        nodes.into_iter().for_each(|node| Handle::current().resume(node));
+    }
+
+    /// As [`World::pause`], and the monotonic clock stands still until [`World::resume`]; the wall clock goes on.
+    pub fn suspend(&self, host: Host) {
+        self.pause(host);
+        self.shared.with(|kernel| {
+            let now = kernel.now;
+            let clock = &mut kernel.host(host.0).clock;
+            clock.rebase(now);
+            clock.suspended = true;
+            kernel.did(host, "suspend", true);
+        });
+    }
+
+    /// Lets both clocks of a host run fast by so many millionths (slow if negative).
+    pub fn set_clock_drift(&self, host: Host, drift_ppm: i64) {
+        self.shared.with(|kernel| {
+            let now = kernel.now;
+            let clock = &mut kernel.host(host.0).clock;
+            clock.rebase(now);
+            // A clock that stands or goes back is no clock.
+            clock.drift_ppm = drift_ppm.max(-999_999);
+            kernel.set_host_alarm(host.0);
+            kernel.did(host, "clock drift", drift_ppm != 0);
+        });
+    }
+
+    /// Moves a host's wall clock.
+    pub fn jump_wall_clock(&self, host: Host, by_ms: i64) {
+        self.shared.with(|kernel| {
+            kernel.host(host.0).clock.jump_wall(by_ms.saturating_mul(1_000_000));
+            kernel.did(host, "clock jump", by_ms != 0);
+        });
+    }
+}
+
+/// The network.
+impl World {
+    /// How every direction between two hosts behaves that was not set on its own.
+    pub fn set_links(&self, config: LinkConfig) {
+        self.shared.with(|kernel| {
+            for link in kernel.net.links.values_mut().filter(|link| !link.own) {
+                link.config = config.clone();
+            }
+            kernel.net.link_config = config;
+        });
+    }
+
+    /// How one direction behaves.
+    pub fn set_link(&self, from: Host, to: Host, config: LinkConfig) {
+        self.shared.with(|kernel| {
+            let link = kernel.link(from.0, to.0);
+            (link.config, link.own) = (config, true);
+        });
+    }
+
+    /// Segments from some hosts to others vanish, for a span or until lifted.
+    pub fn block(&self, from: &[Host], to: &[Host], span: Option<Duration>) -> BlockId {
+        let hosts = |hosts: &[Host]| hosts.iter().map(|host| host.0).collect();
+        self.shared.with(|kernel| {
+            let id = BlockId(kernel.number());
+            let until = World::until(kernel.now, span);
+            kernel.net.blocks.retain(|block| block.until > kernel.now);
+            kernel.net.blocks.push(Block { id, from: hosts(from), to: hosts(to), until, used: false });
+            for host in from {
+                kernel.record(EventKind::Host { host: host.0, what: "blocked" });
+            }
+            id
+        })
+    }
+
+    /// Blocks both directions between two groups of hosts. Hosts in neither group reach both: a partial partition.
+    pub fn partition(&self, some: &[Host], others: &[Host], span: Option<Duration>) -> [BlockId; 2] {
+        [self.block(some, others, span), self.block(others, some, span)]
+    }
+
+    /// Lifts a block.
+    pub fn unblock(&self, id: BlockId) {
+        self.shared.with(|kernel| kernel.net.blocks.retain(|block| block.id != id));
+    }
+
+    /// Lifts all blocks.
+    pub fn heal(&self) {
+        self.shared.with(|kernel| kernel.net.blocks.clear());
+    }
+
+    /// Resets all connections between two hosts, at both ends.
+    pub fn reset_connections(&self, one: Host, other: Host) {
+        self.shared.with(|kernel| {
+            let ids = kernel.connections_between(one, other);
+            for &id in &ids {
+                kernel.fail(id, 0, ErrorKind::ConnectionReset);
+                kernel.fail(id, 1, ErrorKind::ConnectionReset);
+            }
+            kernel.did(one, "reset", !ids.is_empty());
+        });
+    }
+
+    /// From now on nothing that either end of the present connections between two hosts sends reaches the other: no
+    /// bytes, no end, no reset. New connections are not touched.
+    pub fn half_open(&self, one: Host, other: Host) {
+        self.shared.with(|kernel| {
+            for id in kernel.connections_between(one, other) {
+                if let Some(conn) = kernel.net.conns.get_mut(&id) {
+                    conn.silent = true;
+                }
+            }
+            kernel.record(EventKind::Host { host: one.0, what: "half-open connections" });
+        });
+    }
+}
+
+/// Disks.
+impl World {
+    /// How long a host's disk takes.
+    pub fn set_disk(&self, host: Host, config: DiskConfig) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.config = config);
+    }
+
+    /// Every operation takes so many times as long, for a span or for good. A factor of 1 ends it.
+    pub fn slow_disk(&self, host: Host, factor: u32, span: Option<Duration>) {
+        self.shared.with(|kernel| {
+            let until = if factor <= 1 { 0 } else { World::until(kernel.now, span) };
+            kernel.host(host.0).disk.slow = (factor, until);
+        });
+    }
+
+    /// No operation completes for a span.
+    pub fn stick_disk(&self, host: Host, span: Duration) {
+        self.shared.with(|kernel| {
+            let until = World::until(kernel.now, Some(span));
+            let disk = &mut kernel.host(host.0).disk;
+            disk.stuck_until = disk.stuck_until.max(until);
+        });
+    }
+
+    /// The next syncs fail, and what they should have written is lost with the power, though reads and later syncs
+    /// go well.
+    pub fn fail_syncs(&self, host: Host, times: u32) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.failing_syncs = times);
+    }
+
+    /// Files cannot grow and cannot be created, until the disk is no longer full.
+    pub fn fill_disk(&self, host: Host, full: bool) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.full = full);
+    }
+
+    /// The next writes land in a wrong place of their file.
+    pub fn misdirect_writes(&self, host: Host, times: u32) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_writes = times);
+    }
+
+    /// Flips one bit of a durable byte in a range of a file. Gives its offset; none if nothing durable is there.
+    pub fn rot(&self, host: Host, path: &Path, range: Range<u64>) -> Option<u64> {
+        self.shared.with(|kernel| {
+            let at = kernel.host(host.0).disk.content(path).and_then(|(c, dice)| c.rot(range.start, range.end, dice));
+            kernel.did(host, "rot", at.is_some());
+            at
+        })
+    }
+
+    /// The pages of a range of a file cannot be read until they are written. Whether there are any.
+    pub fn spoil(&self, host: Host, path: &Path, range: Range<u64>) -> bool {
+        self.shared.with(|kernel| {
+            let content = kernel.host(host.0).disk.content(path);
+            content.is_some_and(|(content, _)| content.spoil(range.start, range.end))
+        })
+    }
+
+    /// The files of a host with their lengths, sorted by path.
+    pub fn files(&self, host: Host) -> Vec<(PathBuf, u64)> {
+        self.shared.with(|kernel| kernel.host(host.0).disk.paths().map(|(path, len)| (path.to_owned(), len)).collect())
+    }
+
+    /// The bytes of a file as processes would read them; none if there is no such file.
+    pub fn file(&self, host: Host, path: &Path) -> Option<bytes::Bytes> {
+        self.shared.with(|kernel| {
+            let (content, _) = kernel.host(host.0).disk.content(path)?;
+            Some(content.read(0, usize::try_from(content.len()).unwrap_or(usize::MAX)))
+        })
+    }
+
+    /// Empties a host's disk. Its processes should have ended.
+    pub fn wipe(&self, host: Host) {
+        self.shared.with(|kernel| {
+            let held = kernel.host(host.0).disk.paths().next().is_some();
+            kernel.host(host.0).disk.wipe();
+            kernel.did(host, "wipe", held);
+        });
+    }
+
+    /// What a host's disk holds now.
+    pub fn disk_image(&self, host: Host) -> DiskImage {
+        self.shared.with(|kernel| kernel.host(host.0).disk.image())
+    }
+
+    /// Puts back what a disk held once. The host's processes should have ended.
+    pub fn restore_disk(&self, host: Host, image: DiskImage) {
+        self.shared.with(|kernel| {
+            kernel.host(host.0).disk.restore(image);
+            kernel.did(host, "older disk", true);
+        });
+    }
+}
+
+impl Kernel {
+    /// Notes what was done to a host.
+    fn did(&mut self, host: Host, what: &'static str, effective: bool) {
+        self.record(EventKind::Host { host: host.0, what });
+        if effective {
+            self.effect(what);
+        }
+    }
+
+    fn connections_between(&self, one: Host, other: Host) -> Vec<u64> {
+        let between = |hosts: [u32; 2]| hosts == [one.0, other.0] || hosts == [other.0, one.0];
+        let open = self.net.conns.iter().filter(|(_, conn)| {
+            between([conn.ends[0].host, conn.ends[1].host]) && conn.ends.iter().any(|end| !end.closed)
+        });
+        open.map(|(&id, _)| id).collect()
+    }
+}

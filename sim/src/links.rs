@@ -1,0 +1,155 @@
+//! How segments travel between hosts: delays, loss, bandwidth, and blocks (partitions).
+
+use crate::dice::{Dice, Stream};
+use crate::kernel::{Kernel, nanos};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How one direction between two hosts behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkConfig {
+    /// Shortest and longest delay of an ordinary segment.
+    pub latency: (Duration, Duration),
+    /// Probability that a segment is delayed by up to `tail` more.
+    pub tail_chance: f64,
+    /// Longest additional delay.
+    pub tail: Duration,
+    /// Probability that a segment is lost: it, and all behind it, wait for the retransmission.
+    pub loss: f64,
+    /// Bytes a second; unlimited if none.
+    pub bandwidth: Option<u64>,
+    /// Bytes that a connection holds, sent and not yet read, before its writer must wait.
+    pub window: usize,
+    /// Probability that a read or a write is cut short.
+    pub partial: f64,
+    /// First and longest time after which a segment that got no answer is sent again (doubling in between).
+    pub retransmit: (Duration, Duration),
+    /// Sends of one segment before the connection is given up.
+    pub sends_max: u32,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        LinkConfig {
+            latency: (Duration::from_micros(100), Duration::from_millis(1)),
+            tail_chance: 0.0,
+            tail: Duration::ZERO,
+            loss: 0.0,
+            bandwidth: None,
+            window: 256 << 10,
+            partial: 0.0,
+            retransmit: (Duration::from_millis(200), Duration::from_secs(5)),
+            sends_max: 9,
+        }
+    }
+}
+
+/// Delay within one host.
+const LOOPBACK_NS: u64 = 20_000;
+
+/// One direction between two hosts.
+pub(crate) struct Link {
+    pub config: LinkConfig,
+    /// Set for this direction, so that a new default leaves it.
+    pub own: bool,
+    dice: Dice,
+    /// When the last byte that was sent has left.
+    busy_until: u64,
+}
+
+impl Link {
+    /// How many of `len` bytes one read or write moves.
+    pub fn cut(&mut self, len: usize) -> usize {
+        if self.dice.chance(self.config.partial) { 1 + self.dice.below(len as u64) as usize } else { len }
+    }
+
+    /// Time after send number `sent` (from 1) of a segment at which it is sent again.
+    pub fn retransmit_ns(&self, sent: u32) -> u64 {
+        let (first, longest) = self.config.retransmit;
+        nanos(first).saturating_mul(1 << sent.saturating_sub(1).min(20)).min(nanos(longest))
+    }
+}
+
+/// Names a block, to lift it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockId(pub(crate) u64);
+
+/// Segments from some hosts to others vanish.
+pub(crate) struct Block {
+    pub id: BlockId,
+    pub from: BTreeSet<u32>,
+    pub to: BTreeSet<u32>,
+    pub until: u64,
+    /// Has blocked something.
+    pub used: bool,
+}
+
+impl Kernel {
+    /// The direction between two hosts.
+    pub fn link(&mut self, from: u32, to: u32) -> &mut Link {
+        let (seed, net) = (self.seed, &mut self.net);
+        net.links.entry((from, to)).or_insert_with(|| Link {
+            config: net.link_config.clone(),
+            own: false,
+            dice: Dice::new(seed, Stream::Link(from, to)),
+            busy_until: 0,
+        })
+    }
+
+    /// When a segment that is sent now arrives. Loss shows as the delay of the retransmissions that it takes.
+    pub fn transit(&mut self, from: u32, to: u32, len: usize) -> u64 {
+        let now = self.now;
+        if from == to {
+            return now + LOOPBACK_NS;
+        }
+        let link = self.link(from, to);
+        let mut at = now;
+        if let Some(bandwidth) = link.config.bandwidth {
+            let span = u128::from(len as u64) * 1_000_000_000 / u128::from(bandwidth.max(1));
+            link.busy_until = link.busy_until.max(now).saturating_add(u64::try_from(span).unwrap_or(u64::MAX));
+            at = link.busy_until;
+        }
+        at = at.saturating_add(link.dice.span(link.config.latency));
+        let late = link.dice.chance(link.config.tail_chance);
+        if late {
+            at += link.dice.below(nanos(link.config.tail));
+        }
+        let mut sent = 1;
+        while sent < link.config.sends_max && link.dice.chance(link.config.loss) {
+            at += link.retransmit_ns(sent);
+            sent += 1;
+        }
+        let limited = link.config.bandwidth.is_some() && at > now + 1_000_000_000;
+        if late {
+            self.effect("delay");
+        }
+        if sent > 1 {
+            self.effect("loss");
+        }
+        if limited {
+            self.effect("bandwidth");
+        }
+        at
+    }
+
+    /// Whether a segment is kept from arriving now, by a block or a host without power. `to` none: no such host.
+    pub fn blocked(&mut self, from: u32, to: Option<u32>) -> bool {
+        let Some(to) = to else { return true };
+        if from == to {
+            return false;
+        }
+        let now = self.now;
+        let mut newly_used = 0;
+        let mut blocked = false;
+        for block in &mut self.net.blocks {
+            if block.until > now && block.from.contains(&from) && block.to.contains(&to) {
+                blocked = true;
+                newly_used += u64::from(!std::mem::replace(&mut block.used, true));
+            }
+        }
+        for _ in 0..newly_used {
+            self.effect("partition");
+        }
+        blocked || !self.hosts[to as usize].up
+    }
+}

@@ -1,0 +1,140 @@
+//! A process on a host: its tasks, its randomness, and its end. Each start is a new incarnation.
+
+use crate::clock::Sleep;
+use crate::events::EventKind;
+use crate::kernel::{Kernel, Shared, nanos};
+use madsim::runtime::{Handle, NodeHandle};
+use madsim::task::NodeId;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use synod_env::{BoxFuture, Random, Tasks};
+use tokio::sync::oneshot;
+
+/// madsim keeps a note of each task of a node until it is asked to count them.
+const SPAWNS_PER_SWEEP: u64 = 1024;
+
+pub(crate) struct Process {
+    pub shared: Arc<Shared>,
+    pub host: u32,
+    pub incarnation: u64,
+    pub node: NodeHandle,
+}
+
+impl Process {
+    fn sleep(&self, span: Duration) -> Sleep {
+        let at = self.shared.with(|kernel| {
+            let now = kernel.now;
+            kernel.host(self.host).clock.monotonic(now).saturating_add(nanos(span))
+        });
+        Sleep { shared: self.shared.clone(), host: self.host, at, key: None }
+    }
+
+    /// Starts a task, if the process still runs. A panic in it ends the process and is kept for the report.
+    fn start(&self, name: &'static str, mut task: BoxFuture<'static, ()>) {
+        let (host, incarnation) = (self.host, self.incarnation);
+        let (running, spawned) = self.shared.with(|kernel| {
+            if kernel.is_running(host, incarnation) {
+                kernel.record(EventKind::Spawn { host, name });
+                kernel.spawned += 1;
+            }
+            (kernel.is_running(host, incarnation), kernel.spawned)
+        });
+        if !running {
+            return;
+        }
+        if spawned.is_multiple_of(SPAWNS_PER_SWEEP) {
+            Handle::current().metrics().num_tasks();
+        }
+        let shared = self.shared.clone();
+        self.node.spawn(std::future::poll_fn(move |cx| {
+            match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+                Ok(poll) => poll,
+                Err(panic) => {
+                    let message = message(panic.as_ref());
+                    let node = shared.with(|kernel| {
+                        kernel.record(EventKind::Panic { host, message: message.clone() });
+                        kernel.panics.push((host, message));
+                        kernel.end_process(host, incarnation)
+                    });
+                    kill(node);
+                    Poll::Ready(())
+                }
+            }
+        }));
+    }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Ends the tasks of processes.
+pub(crate) fn kill(nodes: impl IntoIterator<Item = NodeId>) {
+    let handle = Handle::current();
+    for node in nodes {
+        // madsim would drop a paused node's tasks under a lock of its own.
+        handle.resume(node);
+        handle.kill(node);
+    }
+}
+
+impl Tasks for Process {
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        self.start(name, task);
+    }
+
+    fn offload(&self, cost: Duration, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        let sleep = self.sleep(cost);
+        let (tx, rx) = oneshot::channel();
+        self.start(
+            "offload",
+            Box::pin(async move {
+                sleep.await;
+                work();
+                // Nobody may be waiting any more.
+                let _ = tx.send(());
+            }),
+        );
+        Box::pin(async move { drop(rx.await) })
+    }
+
+    fn sometimes(&self, point: &'static str) {
+        let host = self.host;
+        self.shared.with(|kernel| {
+            *kernel.sometimes.entry(point).or_default() += 1;
+            kernel.record(EventKind::Sometimes { host, point });
+        });
+    }
+}
+
+impl Random for Process {
+    fn next_u64(&self) -> u64 {
+        let host = self.host;
+        self.shared.with(|kernel| {
+            let value = kernel.host(host).dice.u64();
+            kernel.record(EventKind::Random { host, value });
+            value
+        })
+    }
+}
+
+impl Kernel {
+    pub fn is_running(&self, host: u32, incarnation: u64) -> bool {
+        self.hosts.get(host as usize).is_some_and(|host| host.processes.contains_key(&incarnation))
+    }
+
+    /// The kernel's part of a process's end; the caller kills the node that comes back.
+    pub fn end_process(&mut self, host: u32, incarnation: u64) -> Option<NodeId> {
+        let node = self.host(host).processes.remove(&incarnation)?;
+        self.close_sockets(host, incarnation);
+        self.finish_disk_ops(host, incarnation);
+        self.host(host).disk.unlock(Some(incarnation));
+        self.record(EventKind::Host { host, what: "process ends" });
+        Some(node.id())
+    }
+}
