@@ -75,6 +75,7 @@ impl Storage {
             _ => disk("lock", &lock_path)(error),
         })?;
         if let Some(parent) = folder.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             env.disk.sync_dir(parent).await.map_err(disk("sync", parent))?;
         }
         let listing = Listing::read(env, folder).await?;

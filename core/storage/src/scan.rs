@@ -10,6 +10,8 @@ use synod_wire::log::{Damage, HEADER_BYTES, LogRecord, Next, Place, next_record}
 
 /// How much is read at a time.
 pub(crate) const CHUNK: u64 = 1 << 20;
+/// What a disk refuses to read is a multiple of this.
+const SECTOR: u64 = 512;
 
 /// How a segment ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(crate) struct Scan {
     pub(crate) restored: Vec<(u64, Bytes)>,
 }
 
-/// Reads what can be read; blocks that the device refuses are zeros.
+/// Reads what can be read; sectors that the device refuses are zeros.
 pub(crate) async fn read_lossy(file: &dyn File, offset: u64, len: u64) -> Bytes {
     if let Ok(bytes) = read_full(file, offset, len).await {
         return bytes;
@@ -41,7 +43,7 @@ pub(crate) async fn read_lossy(file: &dyn File, offset: u64, len: u64) -> Bytes 
     let mut out = BytesMut::with_capacity(len as usize);
     while (out.len() as u64) < len {
         let at = offset + out.len() as u64;
-        let part = (PAGE - at % PAGE).min(len - out.len() as u64);
+        let part = (SECTOR - at % SECTOR).min(len - out.len() as u64);
         match read_full(file, at, part).await {
             Ok(bytes) if bytes.is_empty() => break,
             Ok(bytes) => out.extend_from_slice(&bytes),

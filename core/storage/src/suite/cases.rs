@@ -101,7 +101,7 @@ pub(super) async fn truncate_and_reset(env: &Env, folder: &Path) {
     let (mut storage, recovered) = open(env, folder, options(Mutants::NONE)).await;
     assert_eq!(indexes(&recovered), [1, 2, 3, 4, 5]);
     assert_eq!(recovered.entries[4].body, b"other"[..]);
-    let meta = fill_snapshot(&storage, Index(20), Term(3), &mut Dice(1)).await.unwrap_or_else(|e| panic!("{e}"));
+    let meta = write_snapshot(&storage, Index(20), Term(3)).await.unwrap_or_else(|e| panic!("{e}"));
     batch.reset(meta, state(4, 2));
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
     append(&mut storage, 4, 21..=22, 10).await;
@@ -120,7 +120,7 @@ pub(super) async fn compact(env: &Env, folder: &Path) {
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
     append(&mut storage, 1, 1..=100, 3_000).await;
     let before = segments(env, folder).await;
-    fill_snapshot(&storage, Index(90), Term(1), &mut Dice(1)).await.unwrap_or_else(|error| panic!("{error}"));
+    write_snapshot(&storage, Index(90), Term(1)).await.unwrap_or_else(|error| panic!("{error}"));
     storage.compact(Index(80)).await.unwrap_or_else(|error| panic!("compact: {error}"));
     assert!(segments(env, folder).await < before, "compaction must remove segments");
     drop(storage);
@@ -131,18 +131,25 @@ pub(super) async fn compact(env: &Env, folder: &Path) {
     assert_eq!((recovered.hard_state, &recovered.tail), (state(1, 2), &Tail::Clean));
 }
 
-/// Writes a snapshot of random bytes.
-pub(super) async fn fill_snapshot(
-    storage: &Storage,
-    index: Index,
-    term: Term,
-    dice: &mut Dice,
-) -> Result<SnapshotMeta, Error> {
+/// What the suite's snapshot of a place in the log holds.
+pub(super) fn content(index: Index, term: Term) -> (SnapshotMeta, Bytes) {
+    let mut dice = Dice(index.0 << 20 | term.0);
+    let length = dice.below(9_000) as usize;
+    let data: Bytes = (0..length / 8).flat_map(|_| dice.next().to_le_bytes()).collect();
+    let (size_bytes, checksum) = (data.len() as u64, crc32c::crc32c(&data));
+    (SnapshotMeta { index, term, size_bytes, checksum }, data)
+}
+
+/// Writes the suite's snapshot.
+pub(super) async fn write_snapshot(storage: &Storage, index: Index, term: Term) -> Result<SnapshotMeta, Error> {
+    let (meta, data) = content(index, term);
     let mut writer = storage.snapshots().create(index, term).await?;
-    for _ in 0..dice.below(4) {
-        writer.push(Bytes::from(vec![dice.next() as u8; dice.below(3_000) as usize])).await?;
+    for part in data.chunks(2_000) {
+        writer.push(data.slice_ref(part)).await?;
     }
-    writer.finish().await
+    let written = writer.finish().await?;
+    assert_eq!(written, meta, "a snapshot's size or checksum is wrong");
+    Ok(written)
 }
 
 /// Written, listed, read in chunks, loaded, thinned out.
@@ -207,7 +214,7 @@ pub(super) async fn receive(env: &Env, folder: &Path) {
 pub(super) async fn snapshot_ahead_of_log(env: &Env, folder: &Path) {
     let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
     append(&mut storage, 1, 1..=5, 10).await;
-    let meta = fill_snapshot(&storage, Index(9), Term(4), &mut Dice(3)).await.unwrap_or_else(|e| panic!("{e}"));
+    let meta = write_snapshot(&storage, Index(9), Term(4)).await.unwrap_or_else(|e| panic!("{e}"));
     drop(storage);
     let (mut storage, recovered) = open(env, folder, options(Mutants::NONE)).await;
     assert_eq!((recovered.snapshot, recovered.entries.len(), &recovered.tail), (Some(meta), 0, &Tail::Clean));
@@ -224,7 +231,7 @@ pub(super) async fn damaged_snapshot(env: &Env, folder: &Path) {
     append(&mut storage, 1, 1..=60, 3_000).await;
     let mut metas = Vec::new();
     for index in [20, 50] {
-        let meta = fill_snapshot(&storage, Index(index), Term(1), &mut Dice(2)).await;
+        let meta = write_snapshot(&storage, Index(index), Term(1)).await;
         metas.push(meta.unwrap_or_else(|error| panic!("{error}")));
     }
     storage.compact(Index(21)).await.unwrap_or_else(|error| panic!("compact: {error}"));

@@ -25,6 +25,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 #[derive(Default)]
 struct Inode {
+    /// Where reads fail.
+    unreadable: Option<std::ops::Range<usize>>,
     durable: Vec<u8>,
     current: Vec<u8>,
     pending: Vec<Change>,
@@ -81,6 +83,10 @@ struct State {
     /// Operations until the power fails.
     left: Option<u64>,
     off: bool,
+    /// The next sync fails and forgets what was not synced.
+    lying: bool,
+    /// What the next write or sync fails with.
+    failure: Option<io::ErrorKind>,
     dice: Option<Dice>,
     epoch: u64,
 }
@@ -117,6 +123,25 @@ impl Machine {
             tasks: world,
         };
         (machine, env)
+    }
+}
+
+impl Machine {
+    /// The next write or sync of a file fails.
+    pub fn fail_next(&self, kind: io::ErrorKind) {
+        self.state.lock().unwrap().failure = Some(kind);
+    }
+
+    /// The next sync of a file fails, and the pages it should have written count as clean from then on.
+    pub fn fail_sync(&self) {
+        self.state.lock().unwrap().lying = true;
+    }
+
+    /// A place of a file cannot be read until it is written again.
+    pub fn spoil(&self, path: &Path, place: std::ops::Range<usize>) {
+        let mut state = self.state.lock().unwrap();
+        let inode = state.current[path];
+        state.inodes[inode].unreadable = Some(place);
     }
 }
 
@@ -175,13 +200,28 @@ impl Opened {
     }
 
     fn change(&self, change: Change) -> io::Result<()> {
+        self.fail()?;
         self.operate(|inode| {
+            if let (Change::Write(at, bytes), Some(place)) = (&change, &inode.unreadable) {
+                if *at < place.end && place.start < at + bytes.len() {
+                    inode.unreadable = None;
+                }
+            }
             change.apply(&mut inode.current);
             inode.pending.push(change);
         })
     }
 
+    fn fail(&self) -> io::Result<()> {
+        self.state.lock().unwrap().failure.take().map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
     fn flush(&self) -> io::Result<()> {
+        self.fail()?;
+        if std::mem::take(&mut self.state.lock().unwrap().lying) {
+            self.operate(|inode| inode.pending.clear())?;
+            return Err(io::Error::other("sync failed"));
+        }
         self.operate(|inode| {
             for change in std::mem::take(&mut inode.pending) {
                 change.apply(&mut inode.durable);
@@ -196,10 +236,15 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 
 impl File for Opened {
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
-        ready(self.operate(|inode| {
+        let read = self.operate(|inode| {
             let start = (offset as usize).min(inode.current.len());
-            Bytes::copy_from_slice(&inode.current[start..(start + len).min(inode.current.len())])
-        }))
+            let end = (start + len).min(inode.current.len());
+            match &inode.unreadable {
+                Some(place) if start < place.end && place.start < end => Err(io::Error::other("bad sector")),
+                _ => Ok(Bytes::copy_from_slice(&inode.current[start..end])),
+            }
+        });
+        ready(read.flatten())
     }
 
     fn write_at(&self, offset: u64, data: Bytes) -> BoxFuture<'_, io::Result<()>> {
