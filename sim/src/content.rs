@@ -149,24 +149,34 @@ impl Content {
         self.cut(self.durable_len);
         for change in std::mem::take(&mut self.changes) {
             // Which changes survive is independent of their order: that is the reordering.
-            let fate = dice.below(4);
-            damaged += u64::from(fate != 0);
-            match (change, fate) {
-                (Change::Write(offset, data), 0) => self.put(offset, &data),
-                (Change::SetLen(len), 0) => self.cut(len),
+            let whole = match (change, dice.below(4)) {
+                (Change::SetLen(len), 0) => {
+                    self.cut(len);
+                    true
+                }
+                (Change::Write(offset, data), 0) => {
+                    self.put(offset, &data);
+                    true
+                }
                 (Change::Write(offset, data), 1) => {
                     let torn = dice.below(data.len() as u64 + 1) as usize;
                     self.put(offset, &data[..torn]);
+                    torn == data.len()
                 }
                 (Change::Write(offset, data), 2) => {
+                    let mut whole = true;
                     for (n, sector) in data.chunks(SECTOR).enumerate() {
                         if dice.chance(0.5) {
                             self.put(offset + (n * SECTOR) as u64, sector);
+                        } else {
+                            whole = false;
                         }
                     }
+                    whole
                 }
-                _ => {}
-            }
+                _ => false,
+            };
+            damaged += u64::from(!whole);
         }
         self.durable_len = self.len;
         damaged

@@ -67,6 +67,16 @@ pub(crate) struct Disk {
     pub full: bool,
     /// Writes that will go to the wrong place.
     pub misdirected_writes: u32,
+    pub plug: Plug,
+}
+
+/// Whether a disk answers.
+pub(crate) enum Plug {
+    In,
+    /// It will be unplugged in the middle of an operation, after so many more.
+    InFor(u64),
+    /// Every operation fails.
+    Out,
 }
 
 struct Inode {
@@ -157,6 +167,7 @@ impl Disk {
             failing_syncs: 0,
             full: false,
             misdirected_writes: 0,
+            plug: Plug::In,
         }
     }
 
@@ -427,19 +438,21 @@ impl Kernel {
     pub fn tear_disk_ops(&mut self, host: u32) {
         let works: Vec<Work> =
             self.disk_ops.values_mut().filter(|op| op.host == host).filter_map(|op| op.work.take()).collect();
-        for work in works {
-            let writes = match work {
-                Work::Write(file, offset, data) => (file, vec![(offset, data)]),
-                Work::WriteSync(file, parts) => (file, parts),
-                _ => continue,
-            };
-            if let Ok(inode) = self.host(host).disk.inode(writes.0) {
-                writes.1.into_iter().for_each(|(offset, data)| inode.content.write(offset, data));
-            }
-        }
+        works.into_iter().for_each(|work| self.host(host).disk.begin(work));
     }
 
     fn perform(&mut self, host: u32, incarnation: u64, work: Work) -> io::Result<Outcome> {
+        match self.host(host).disk.plug {
+            Plug::In => {}
+            Plug::InFor(operations @ 1..) => self.host(host).disk.plug = Plug::InFor(operations - 1),
+            Plug::InFor(0) => {
+                self.host(host).disk.plug = Plug::Out;
+                self.host(host).disk.begin(work);
+                self.effect("unplugged disk");
+                return Err(io::Error::other("the disk is gone"));
+            }
+            Plug::Out => return Err(io::Error::other("the disk is gone")),
+        }
         let mut effects = Vec::new();
         let (kind, result) = perform(self.host(host), host, incarnation, work, &mut effects);
         self.record(kind);
@@ -509,6 +522,17 @@ impl Disk {
         }
         self.inode(file)?.content.write(offset, data);
         Ok(())
+    }
+
+    /// What an operation has done to a file when it is interrupted: unsynced writes, which may be lost.
+    fn begin(&mut self, work: Work) {
+        let (file, parts) = match work {
+            Work::Write(file, offset, data) => (file, vec![(offset, data)]),
+            Work::WriteSync(file, parts) => (file, parts),
+            _ => return,
+        };
+        // An interrupted operation tells nobody of its errors.
+        drop(parts.into_iter().try_for_each(|(offset, data)| self.write(file, offset, data, &mut Vec::new())));
     }
 
     fn set_len(&mut self, file: u64, len: u64, effects: &mut Effects) -> io::Result<Outcome> {

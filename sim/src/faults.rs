@@ -9,8 +9,9 @@
 //! | `half-open` | when an end hears of it: by a reset of the restarted peer, or by giving up |
 //! | `loss`, `delay`, `bandwidth`, `partial read`, `partial write` | each segment or call (`bandwidth`: delayed over 1 s) |
 //! | `failed sync`, `disk full`, `misdirected write`, `read error`, `slow disk`, `stuck disk` | each operation |
+//! | `unplugged disk` | with the operation that it interrupts |
 
-use crate::disk::{DiskConfig, DiskImage};
+use crate::disk::{DiskConfig, DiskImage, Plug};
 use crate::events::EventKind;
 use crate::kernel::Kernel;
 use crate::links::{Block, BlockId, LinkConfig};
@@ -221,6 +222,21 @@ impl World {
     /// go well.
     pub fn fail_syncs(&self, host: Host, times: u32) {
         self.shared.with(|kernel| kernel.host(host.0).disk.failing_syncs = times);
+    }
+
+    /// A host's disk is gone in the middle of an operation, after so many more: all operations fail from then on.
+    pub fn unplug_disk(&self, host: Host, operations: u64) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.plug = Plug::InFor(operations));
+    }
+
+    /// The disk is back, without its locks and as a power failure leaves it.
+    pub fn plug_disk(&self, host: Host) {
+        self.shared.with(|kernel| {
+            let disk = &mut kernel.host(host.0).disk;
+            disk.plug = Plug::In;
+            disk.lose();
+            kernel.record(EventKind::Host { host: host.0, what: "disk is back" });
+        });
     }
 
     /// Files cannot grow and cannot be created, until the disk is no longer full.
