@@ -3,17 +3,39 @@
 
 use crate::Error;
 use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
+use synod_types::Identity;
 
 /// Reads one value after the other. Data buffers are slices of the input, not copies.
 pub(crate) struct Reader<'a> {
     codec: &'static str,
     bytes: &'a Bytes,
     at: usize,
+    identities: Option<(&'a [u8], Arc<[Identity]>)>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(codec: &'static str, bytes: &'a Bytes) -> Reader<'a> {
-        Reader { codec, bytes, at: 0 }
+        Reader { codec, bytes, at: 0, identities: None }
+    }
+
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Keeps what the bytes from `start` to here mean.
+    pub(crate) fn remember_identities(&mut self, start: usize, list: &Arc<[Identity]>) {
+        self.identities = Some((&self.bytes[start..self.at], list.clone()));
+    }
+
+    /// The identities kept, if the same bytes come again; they are then read.
+    pub(crate) fn repeated_identities(&mut self) -> Option<Arc<[Identity]>> {
+        let (bytes, list) = self.identities.as_ref()?;
+        if !self.bytes[self.at..].starts_with(bytes) {
+            return None;
+        }
+        self.at += bytes.len();
+        Some(list.clone())
     }
 
     pub(crate) fn left(&self) -> usize {

@@ -13,8 +13,11 @@ use crate::{log, proposal};
 use bytes::{Bytes, BytesMut};
 use synod_types::{Index, Mutants, Term};
 
+/// What a target does with its input.
+pub type Body = fn(&[u8]);
+
 /// All of them, by name.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub const ALL: &[(&str, Body)] = &[
     ("handshake", handshake),
     ("request", request),
     ("response", response),

@@ -49,7 +49,7 @@ fn noise() {
     for _ in 0..4000 {
         let length = noise.below(200);
         // Small numbers make tags and lengths that pass; the rest makes those that lie.
-        let small = noise.next() % 4 != 0;
+        let small = !noise.next().is_multiple_of(4);
         let data: Vec<u8> = (0..length)
             .map(|_| {
                 let byte = noise.next() as u8;

@@ -2,11 +2,15 @@
 
 use super::shapes::{entry, proposal};
 use super::{hex, written};
+use crate::peer::{BODY_BYTES_MAX, Frame, next_frame, put_message};
 use crate::proposal::{decode_entry, decode_proposal, put_entry, put_proposal};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
+use std::sync::Arc;
+use synod_types::peer::PeerMessage;
+use synod_types::raft::{Body, Entry, Message};
 use synod_types::session::Owner;
-use synod_types::{Command, Identity, NodeId, Origin, Proposal, SessionId, WriteOp};
+use synod_types::{Command, Identity, Index, NodeId, Origin, Proposal, SessionId, Term, WriteOp};
 
 fn a_write() -> Proposal {
     Proposal {
@@ -56,6 +60,33 @@ fn bytes_behind_the_end_are_refused() {
     bytes.push(0);
     let error = decode_proposal(&bytes.into()).unwrap_err();
     assert_eq!(error.to_string(), "decode proposal: 1 bytes left over at offset 69");
+}
+
+/// The clients of a batch mostly have the same identities: they are decoded once.
+#[test]
+fn entries_of_a_batch_share_their_identities() {
+    let write = |id: &str| {
+        let mut proposal = a_write();
+        let Command::Write { identities, .. } = &mut proposal.command else { panic!("not the write") };
+        *identities = [Identity { scheme: "ip".into(), id: id.into() }].into();
+        Entry { term: Term(1), index: Index(1), payload: Some(Arc::new(proposal)) }
+    };
+    let entries = vec![write("a"), write("a"), write("b"), write("a"), write("ab")];
+    let body = Body::Append { prev_index: Index(0), prev_term: Term(0), entries, commit: Index(0), round: 1 };
+    let message = PeerMessage::Raft(Message { term: Term(1), body });
+    let mut buffer = BytesMut::new();
+    put_message(&mut buffer, &message);
+    let found = next_frame(&mut buffer, BODY_BYTES_MAX).unwrap();
+    assert_eq!(found, Some(Frame::Message(message)));
+    let Some(Frame::Message(PeerMessage::Raft(Message { body: Body::Append { entries, .. }, .. }))) = found else {
+        panic!("not the append")
+    };
+    let identities = |at: usize| match &entries[at].payload.as_ref().unwrap().command {
+        Command::Write { identities, .. } => identities.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(Arc::ptr_eq(&identities(0), &identities(1)));
+    assert!(!Arc::ptr_eq(&identities(1), &identities(2)));
 }
 
 proptest! {
