@@ -4,5 +4,7 @@ pub mod finding;
 pub mod formats;
 pub mod history;
 pub mod linearizability;
+pub mod oracles;
+mod tree;
 
 pub use finding::{Finding, Severity};

@@ -1,0 +1,40 @@
+//! What must hold of a history of ZooKeeper clients, one noun a file. Each oracle runs on every history, also after
+//! another has failed. `check` runs them all over one replay.
+
+pub mod blind;
+mod log;
+mod replay;
+pub mod sessions;
+pub mod watches;
+pub mod zookeeper_versions;
+
+pub(crate) use replay::Replay;
+
+use crate::finding::Finding;
+use crate::history::History;
+
+/// What the oracles take for granted about the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How much faster than real time a server's clock may run, in parts per million: a session may end that much
+    /// before its timeout.
+    pub drift_ppm: u64,
+    /// Operations per znode above which the version-blind search takes only the first ones.
+    pub blind_operations_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { drift_ppm: 0, blind_operations_max: 200 }
+    }
+}
+
+/// All oracles over one history.
+pub fn check(history: &History, options: Options) -> Vec<Finding> {
+    let replay = Replay::of(history);
+    let mut findings = zookeeper_versions::check_replayed(history, &replay);
+    findings.extend(watches::check_replayed(history, &replay));
+    findings.extend(sessions::check(history, options));
+    findings.extend(blind::check(history, options));
+    findings
+}

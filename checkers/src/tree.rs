@@ -1,0 +1,414 @@
+//! A naive model of ZooKeeper's tree: full paths in one ordered map, every rule spelled out, nothing shared with the
+//! engine. It replays writes in zxid order and says what each must answer. Access control is not modelled: a
+//! permission error in a history is taken at its word.
+
+use crate::history::WatchKind;
+use std::collections::{BTreeMap, BTreeSet};
+use synod_types::{Stat, Zxid};
+
+/// Codes of ZooKeeper's protocol.
+pub(crate) mod code {
+    pub const RUNTIME_INCONSISTENCY: i32 = -2;
+    pub const BAD_ARGUMENTS: i32 = -8;
+    pub const NO_NODE: i32 = -101;
+    pub const NO_AUTH: i32 = -102;
+    pub const BAD_VERSION: i32 = -103;
+    pub const NO_CHILDREN_FOR_EPHEMERALS: i32 = -108;
+    pub const NODE_EXISTS: i32 = -110;
+    pub const NOT_EMPTY: i32 = -111;
+    pub const SESSION_EXPIRED: i32 = -112;
+    pub const SESSION_MOVED: i32 = -118;
+}
+
+/// A node. `cversion` of the stat is derived when it is shown.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    data: Vec<u8>,
+    stat: Stat,
+    /// Children created so far: the counter of sequential nodes.
+    created: i32,
+    children: BTreeSet<String>,
+}
+
+impl Node {
+    fn stat(&self) -> Stat {
+        let children = self.children.len() as i32;
+        Stat {
+            cversion: self.created.wrapping_mul(2).wrapping_sub(children),
+            num_children: children,
+            data_length: self.data.len() as i32,
+            ..self.stat
+        }
+    }
+}
+
+/// The time and id a write carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub zxid: i64,
+    pub time_ms: i64,
+}
+
+/// A write of the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change<'a> {
+    Create { path: &'a str, data: &'a [u8], owner: Option<i64>, sequential: bool },
+    Delete { path: &'a str, version: i32 },
+    Set { path: &'a str, data: &'a [u8], version: i32 },
+    SetAcl { path: &'a str, version: i32 },
+    Check { path: &'a str, version: i32 },
+    Refused { code: i32 },
+}
+
+impl<'a> Change<'a> {
+    /// The path it may change, and whether a counter is appended to it.
+    pub fn touches(&self) -> Option<(&'a str, bool)> {
+        match *self {
+            Change::Create { path, sequential, .. } => Some((path, sequential)),
+            Change::Delete { path, .. } | Change::Set { path, .. } | Change::SetAcl { path, .. } => Some((path, false)),
+            Change::Check { .. } | Change::Refused { .. } => None,
+        }
+    }
+
+    /// The data it writes.
+    pub fn data(&self) -> Option<&'a [u8]> {
+        match *self {
+            Change::Create { data, .. } | Change::Set { data, .. } => Some(data),
+            _ => None,
+        }
+    }
+}
+
+/// What a write brings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Brought {
+    Created { path: String, stat: Stat },
+    Deleted,
+    Set { stat: Stat },
+    Checked,
+}
+
+/// Something a watch may wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub zxid: i64,
+    pub kind: WatchKind,
+    pub path: String,
+}
+
+/// The tree at one zxid.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    nodes: BTreeMap<String, Node>,
+    /// Ephemeral nodes by owner.
+    owned: BTreeMap<i64, BTreeSet<String>>,
+    /// Changes since they were last taken.
+    pub events: Vec<Event>,
+}
+
+/// The nodes that always exist.
+pub(crate) const SYSTEM: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
+
+impl Tree {
+    pub fn new() -> Tree {
+        let mut nodes = BTreeMap::new();
+        for path in SYSTEM {
+            nodes.insert(path.to_string(), Node::default());
+        }
+        for path in &SYSTEM[1..] {
+            let (parent, name) = split(path);
+            if let Some(parent) = nodes.get_mut(parent) {
+                parent.children.insert(name.to_string());
+            }
+        }
+        Tree { nodes, owned: BTreeMap::new(), events: Vec::new() }
+    }
+
+    pub fn stat(&self, path: &str) -> Option<Stat> {
+        self.nodes.get(path).map(Node::stat)
+    }
+
+    pub fn data(&self, path: &str) -> Option<&[u8]> {
+        self.nodes.get(path).map(|n| &*n.data)
+    }
+
+    pub fn children(&self, path: &str) -> Option<&BTreeSet<String>> {
+        self.nodes.get(path).map(|n| &n.children)
+    }
+
+    /// The ephemeral nodes of a session.
+    pub fn owned_by(&self, session: i64) -> impl Iterator<Item = &str> {
+        self.owned.get(&session).into_iter().flatten().map(String::as_str)
+    }
+
+    /// One write.
+    pub fn apply(&mut self, stamp: Stamp, change: Change<'_>) -> Result<Brought, i32> {
+        match change {
+            Change::Create { path, data, owner, sequential } => self.create(stamp, path, data, owner, sequential),
+            Change::Delete { path, version } => {
+                if SYSTEM.contains(&path) {
+                    return Err(code::BAD_ARGUMENTS);
+                }
+                let node = self.at_version(path, version, |s| s.version)?;
+                if !node.children.is_empty() {
+                    return Err(code::NOT_EMPTY);
+                }
+                self.remove(stamp, path);
+                Ok(Brought::Deleted)
+            }
+            Change::Set { path, data, version } => {
+                let node = self.at_version(path, version, |s| s.version)?;
+                node.data = data.to_vec();
+                node.stat.version = node.stat.version.wrapping_add(1);
+                node.stat.mzxid = Zxid(stamp.zxid);
+                node.stat.mtime = stamp.time_ms;
+                let stat = node.stat();
+                self.event(stamp, WatchKind::DataChanged, path);
+                Ok(Brought::Set { stat })
+            }
+            Change::SetAcl { path, version } => {
+                let node = self.at_version(path, version, |s| s.aversion)?;
+                node.stat.aversion = node.stat.aversion.wrapping_add(1);
+                Ok(Brought::Set { stat: node.stat() })
+            }
+            Change::Check { path, version } => {
+                self.at_version(path, version, |s| s.version)?;
+                Ok(Brought::Checked)
+            }
+            Change::Refused { code } => Err(code),
+        }
+    }
+
+    /// All or nothing. The error is the position of the write that failed and its code.
+    pub fn apply_all(&mut self, stamp: Stamp, changes: &[Change<'_>]) -> Result<Vec<Brought>, (usize, i32)> {
+        let events = self.events.len();
+        let mut before: Vec<(String, Option<Node>)> = Vec::new();
+        let mut brought = Vec::with_capacity(changes.len());
+        for (i, change) in changes.iter().enumerate() {
+            if let Some(path) = self.final_path(change) {
+                for path in [split(&path).0, &path] {
+                    before.push((path.to_string(), self.nodes.get(path).cloned()));
+                }
+            }
+            match self.apply(stamp, *change) {
+                Ok(one) => brought.push(one),
+                Err(code) => {
+                    before.into_iter().rev().for_each(|(path, node)| self.put_back(path, node));
+                    self.events.truncate(events);
+                    return Err((i, code));
+                }
+            }
+        }
+        Ok(brought)
+    }
+
+    /// The node a write changes.
+    fn final_path(&self, change: &Change<'_>) -> Option<String> {
+        match change {
+            Change::Create { path, sequential: true, .. } => {
+                let created = self.nodes.get(split(path).0).map_or(0, |parent| parent.created);
+                Some(format!("{path}{created:010}"))
+            }
+            Change::Create { path, .. }
+            | Change::Delete { path, .. }
+            | Change::Set { path, .. }
+            | Change::SetAcl { path, .. } => Some(path.to_string()),
+            Change::Check { .. } | Change::Refused { .. } => None,
+        }
+    }
+
+    /// Makes a node what it was.
+    fn put_back(&mut self, path: String, node: Option<Node>) {
+        if let Some(now) = self.nodes.remove(&path)
+            && let Some(owned) = self.owned.get_mut(&now.stat.ephemeral_owner)
+        {
+            owned.remove(&path);
+        }
+        if let Some(node) = node {
+            if node.stat.ephemeral_owner != 0 {
+                self.owned.entry(node.stat.ephemeral_owner).or_default().insert(path.clone());
+            }
+            self.nodes.insert(path, node);
+        }
+    }
+
+    /// The end of a session takes its ephemeral nodes.
+    pub fn end_session(&mut self, stamp: Stamp, session: i64) {
+        for path in self.owned.remove(&session).unwrap_or_default() {
+            self.remove(stamp, &path);
+        }
+    }
+
+    /// The server removes a container or TTL node, if it is there and childless.
+    pub fn reap(&mut self, stamp: Stamp, path: &str) {
+        if self.nodes.get(path).is_some_and(|n| n.children.is_empty()) {
+            self.remove(stamp, path);
+        }
+    }
+
+    fn create(
+        &mut self,
+        stamp: Stamp,
+        path: &str,
+        data: &[u8],
+        owner: Option<i64>,
+        sequential: bool,
+    ) -> Result<Brought, i32> {
+        let named = if sequential { format!("{path}1") } else { path.to_string() };
+        if !valid(&named) || named == "/" {
+            return Err(if named == "/" { code::NODE_EXISTS } else { code::BAD_ARGUMENTS });
+        }
+        let parent_path = split(&named).0.to_string();
+        let parent = self.nodes.get_mut(&parent_path).ok_or(code::NO_NODE)?;
+        let path = if sequential { format!("{path}{:010}", parent.created) } else { named };
+        let parent_owner = parent.stat.ephemeral_owner;
+        if self.nodes.contains_key(&path) {
+            return Err(code::NODE_EXISTS);
+        }
+        if parent_owner != 0 {
+            return Err(code::NO_CHILDREN_FOR_EPHEMERALS);
+        }
+        let zxid = Zxid(stamp.zxid);
+        let stat = Stat {
+            czxid: zxid,
+            mzxid: zxid,
+            pzxid: zxid,
+            ctime: stamp.time_ms,
+            mtime: stamp.time_ms,
+            ephemeral_owner: owner.unwrap_or(0),
+            ..Stat::default()
+        };
+        let node = Node { data: data.to_vec(), stat, ..Node::default() };
+        let stat = node.stat();
+        if let Some(parent) = self.nodes.get_mut(&parent_path) {
+            parent.created = parent.created.wrapping_add(1);
+            parent.stat.pzxid = zxid;
+            parent.children.insert(split(&path).1.to_string());
+        }
+        if let Some(owner) = owner {
+            self.owned.entry(owner).or_default().insert(path.clone());
+        }
+        self.nodes.insert(path.clone(), node);
+        self.event(stamp, WatchKind::Created, &path);
+        self.event(stamp, WatchKind::ChildrenChanged, &parent_path);
+        Ok(Brought::Created { path, stat })
+    }
+
+    fn remove(&mut self, stamp: Stamp, path: &str) {
+        let Some(node) = self.nodes.remove(path) else { return };
+        if let Some(owned) = self.owned.get_mut(&node.stat.ephemeral_owner) {
+            owned.remove(path);
+        }
+        let (parent_path, name) = split(path);
+        if let Some(parent) = self.nodes.get_mut(parent_path) {
+            parent.children.remove(name);
+            parent.stat.pzxid = Zxid(stamp.zxid);
+        }
+        self.event(stamp, WatchKind::Deleted, path);
+        self.event(stamp, WatchKind::ChildrenChanged, parent_path);
+    }
+
+    fn at_version(&mut self, path: &str, version: i32, of: impl Fn(&Stat) -> i32) -> Result<&mut Node, i32> {
+        if !valid(path) {
+            return Err(code::BAD_ARGUMENTS);
+        }
+        let node = self.nodes.get_mut(path).ok_or(code::NO_NODE)?;
+        if version != -1 && version != of(&node.stat) {
+            return Err(code::BAD_VERSION);
+        }
+        Ok(node)
+    }
+
+    fn event(&mut self, stamp: Stamp, kind: WatchKind, path: &str) {
+        self.events.push(Event { zxid: stamp.zxid, kind, path: path.to_string() });
+    }
+}
+
+/// Parent and name.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    match path.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((parent, name)) => (parent, name),
+        None => ("/", path),
+    }
+}
+
+/// Whether the server takes it for a path.
+fn valid(path: &str) -> bool {
+    let bad =
+        |c: char| matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}');
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    path == "/" || !path.contains(bad) && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(zxid: i64) -> Stamp {
+        Stamp { zxid, time_ms: 100 + zxid }
+    }
+
+    fn create(path: &str) -> Change<'_> {
+        Change::Create { path, data: b"x", owner: None, sequential: false }
+    }
+
+    #[test]
+    fn stats_follow_the_rules() {
+        let mut tree = Tree::new();
+        assert_eq!(tree.stat("/").map(|s| (s.cversion, s.num_children)), Some((-1, 1)));
+        tree.apply(at(1), create("/a")).unwrap();
+        tree.apply(at(2), create("/a/b")).unwrap();
+        tree.apply(at(3), Change::Set { path: "/a", data: b"yy", version: 0 }).unwrap();
+        tree.apply(at(4), Change::Delete { path: "/a/b", version: -1 }).unwrap();
+        let stat = tree.stat("/a").unwrap();
+        assert_eq!((stat.czxid.0, stat.mzxid.0, stat.pzxid.0, stat.ctime, stat.mtime), (1, 3, 4, 101, 103));
+        assert_eq!((stat.version, stat.cversion, stat.data_length, stat.num_children), (1, 2, 2, 0));
+        let kinds: Vec<_> = tree.events.iter().map(|e| (e.zxid, e.kind, e.path.as_str())).collect();
+        use WatchKind::*;
+        assert_eq!(
+            kinds[..4],
+            [(1, Created, "/a"), (1, ChildrenChanged, "/"), (2, Created, "/a/b"), (2, ChildrenChanged, "/a")]
+        );
+        assert_eq!(kinds[4..], [(3, DataChanged, "/a"), (4, Deleted, "/a/b"), (4, ChildrenChanged, "/a")]);
+    }
+
+    #[test]
+    fn errors_come_in_order() {
+        let mut tree = Tree::new();
+        let owned = Change::Create { path: "/e", data: b"", owner: Some(7), sequential: false };
+        tree.apply(at(1), owned).unwrap();
+        tree.apply(at(2), create("/a")).unwrap();
+        tree.apply(at(3), create("/a/b")).unwrap();
+        for (change, code) in [
+            (create("a"), code::BAD_ARGUMENTS),
+            (create("/a/"), code::BAD_ARGUMENTS),
+            (create("/x/y"), code::NO_NODE),
+            (create("/a"), code::NODE_EXISTS),
+            (create("/e/x"), code::NO_CHILDREN_FOR_EPHEMERALS),
+            (Change::Delete { path: "/a", version: 3 }, code::BAD_VERSION),
+            (Change::Delete { path: "/a", version: 0 }, code::NOT_EMPTY),
+            (Change::Delete { path: "/zookeeper", version: 0 }, code::BAD_ARGUMENTS),
+            (Change::Set { path: "/q", data: b"", version: 0 }, code::NO_NODE),
+        ] {
+            assert_eq!(tree.apply(at(9), change), Err(code), "{change:?}");
+        }
+        tree.end_session(at(10), 7);
+        assert_eq!(tree.stat("/e"), None);
+    }
+
+    #[test]
+    fn counters_count_creates_and_multis_are_atomic() {
+        let mut tree = Tree::new();
+        let next = Change::Create { path: "/n-", data: b"", owner: None, sequential: true };
+        for i in 0..3 {
+            let made = tree.apply(at(i), next).unwrap();
+            assert!(matches!(made, Brought::Created { path, .. } if path == format!("/n-{i:010}")));
+        }
+        tree.apply(at(4), Change::Delete { path: "/n-0000000001", version: -1 }).unwrap();
+        let failed = tree.apply_all(at(5), &[next, Change::Check { path: "/none", version: -1 }]);
+        assert_eq!(failed, Err((1, code::NO_NODE)));
+        let made = tree.apply_all(at(6), &[next, next]).unwrap();
+        assert!(matches!(&made[1], Brought::Created { path, .. } if path == "/n-0000000004"));
+    }
+}
