@@ -54,9 +54,10 @@ pub struct Boot<P> {
     pub snapshot: Option<SnapshotMeta>,
     /// All durable entries in order, without gaps; may begin before the snapshot's index.
     pub entries: Vec<Entry<P>>,
-    /// The folder held nothing at all.
+    /// The folder held no log, hard state or snapshot at all.
     pub empty: bool,
-    /// Part of what may have been acknowledged cannot be read.
+    /// Part of what may have been acknowledged cannot be read. To be reported at each start until a hard state with
+    /// `recovering` is durable.
     pub damaged: bool,
     /// New at each start.
     pub nonce: u64,

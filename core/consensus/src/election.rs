@@ -99,8 +99,8 @@ impl<P: Payload> Raft<P> {
             && self.is_voter()
             && self.log.is_at_most(last_index, last_term);
         if granted {
-            // The promise is for the term the candidate would campaign in; nothing of it needs to last.
-            out.push(Output::Send { to: from, message: Message { term, body: Body::PreVoteReply { granted } } });
+            // It speaks of the term the candidate would campaign in.
+            self.send_when_durable(from, Message { term, body: Body::PreVoteReply { granted } }, out);
         } else {
             self.send(from, Body::PreVoteReply { granted }, out);
         }

@@ -14,8 +14,8 @@
 //! Assumed, because no protocol can tell the difference:
 //! - Lost disks count like crashed members: at any time a majority of intact members holds what was decided, so no
 //!   more than a minority is lost and not recovered.
-//! - While a cluster is being founded a majority is enough. A member that was never started counts as new; if a disk
-//!   is lost before every member has started once, it takes the others to notice.
+//! - A majority is enough to found a cluster. So if a disk is lost before every member has heard of the cluster, and
+//!   those that have are out of reach, the rest may take it for the founding.
 //! - What was in flight to or from the lost incarnation is gone by the time the link is up again.
 //! - A lone voter whose log is damaged has nobody to ask and never serves again by itself.
 
@@ -92,8 +92,7 @@ impl<P: Payload> Raft<P> {
         if matches!(self.standing, Standing::Recovering { .. }) {
             return;
         }
-        // A term or a vote alone is no history: nobody has led yet, and nothing can have been decided.
-        let knows = self.log.last_index() > Index(0);
+        let knows = self.hard_state != HardState::default() || self.log.last_index() > Index(0);
         let term = self.durability.hard_state.term;
         self.send(from, Body::ProbeReply { nonce, term, knows, fresh: !knows }, out);
     }
@@ -116,7 +115,10 @@ impl<P: Payload> Raft<P> {
                 }
                 answers.insert(from, fresh);
                 if answers.values().filter(|fresh| **fresh).count() >= needed {
+                    // The folder is empty no longer before anyone is promised anything. So a majority of founders stays
+                    // one through crashes, and whoever comes later finds it.
                     self.standing = Standing::Voter;
+                    self.durability.change_hard_state();
                 }
             }
             Standing::Recovering { nonce, terms, above: above @ None } if *nonce == answered && knows => {

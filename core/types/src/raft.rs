@@ -99,7 +99,7 @@ pub enum Body<P> {
     /// `nonce` is new at each start.
     Probe { nonce: u64 },
     /// Answer to `Probe`, from members that do not recover themselves. `term` is the replier's durable term; `knows`
-    /// whether it holds any history (an entry or a snapshot: someone has led); `fresh` that it holds none.
+    /// whether it holds any history (a term, a vote, an entry, a snapshot); `fresh` that it holds none.
     ProbeReply { nonce: u64, term: Term, knows: bool, fresh: bool },
     /// A recovering member tells the leader that only a leader of a term above `above` may restore its vote. A leader
     /// that is not above campaigns again, without the recovering member.

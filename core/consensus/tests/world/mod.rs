@@ -345,6 +345,8 @@ impl World {
                 _ => break,
             }
             member.disk.touched = true;
+            // Damage is reported until it is durable that the member recovers from it.
+            member.disk.damaged &= !member.disk.hard_state.recovering;
             member.unflushed.pop_front();
         }
         // What a log cannot hold after a lost suffix was rewritten: only continuous logs exist on disks.
@@ -417,7 +419,6 @@ impl World {
             damaged: member.disk.damaged,
             nonce,
         };
-        member.disk.damaged = false;
         let mut out = Vec::new();
         member.raft = Some(Raft::new(Config { id: node, voters, mutants, limits }, boot, &mut out));
         self.take(node, out)?;
@@ -469,8 +470,12 @@ impl World {
     /// A crash with the loss of a disk, as long as the intact members remain a majority, and not while the cluster is
     /// being founded.
     fn lose_disk(&mut self, node: NodeId) -> Verdict {
-        let lost = self.members.values().filter(|member| member.disk.lost).count();
-        let founded = self.members.values().all(|member| !member.applied.is_empty() || member.disk.lost);
+        let is_lost = |disk: &Disk| disk.lost || disk.hard_state.recovering || !disk.touched;
+        let lost = self.members.values().filter(|member| is_lost(&member.disk)).count();
+        let founded = self.members.values().all(|member| {
+            let disk = &member.disk;
+            !disk.entries.is_empty() || disk.snapshot.is_some() || disk.lost
+        });
         let bound = (self.members.len() - 1) / 2;
         if !founded || lost >= bound || self.members[&node].disk.lost || self.members[&node].raft.is_none() {
             return Ok(());
@@ -774,7 +779,9 @@ impl World {
         if let Some(raft) = &self.members[&node].raft
             && !raft.is_recovering()
             && self.members[&node].disk.lost
+            && !self.members[&node].disk.hard_state.recovering
         {
+            // Only now: had it crashed before this was durable, it would have to recover again.
             self.saw("recovered");
             self.member(node).disk.lost = false;
         }
@@ -797,10 +804,22 @@ impl World {
         Ok(())
     }
 
+    /// One line a member.
+    fn summary(&self) -> String {
+        let line = |(node, member): (&NodeId, &Member)| {
+            let Some(raft) = &member.raft else { return format!("\n  {node}: down") };
+            let ends = (raft.last_term(), raft.last_index(), raft.commit());
+            format!("\n  {node}: {:?} {:?} {:?} {ends:?}", raft.role(), raft.hard_state(), raft.leader())
+        };
+        self.members.iter().map(line).collect()
+    }
+
     /// After the faults there must be one leader, and what it is given must reach everyone.
     fn check_progress(&mut self) -> Verdict {
         let leading = self.leading();
-        let [leader] = leading[..] else { return Err(format!("no progress: leaders {leading:?}")) };
+        let [leader] = leading[..] else {
+            return Err(format!("no progress: leaders {leading:?} of {}", self.summary()));
+        };
         let number = self.next_number;
         self.propose(leader)?;
         self.read(leader)?;
@@ -860,7 +879,9 @@ impl Oracle {
             let held = raft.term_at(*index);
             let covered = *index < raft.first_index();
             if *at < term && held != Some(*decided_term) && !(covered && held.is_none()) {
-                return Err(format!("leader completeness: {node:?} leads {term:?} without {index:?} of {decided_term:?}"));
+                return Err(format!(
+                    "leader completeness: {node:?} leads {term:?} without {index:?} of {decided_term:?}"
+                ));
             }
         }
         Ok(())
