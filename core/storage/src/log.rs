@@ -107,7 +107,7 @@ impl Storage {
         let recovered = Recovered {
             hard_state: hard_state.unwrap_or_default(),
             snapshot,
-            empty: fresh_log(&tail) && hard_state.is_none() && snapshot.is_none() && next == Index(1),
+            empty: undamaged(&tail) && hard_state.is_none() && snapshot.is_none() && next == Index(1),
             entries: replay.entries,
             tail,
         };
@@ -154,12 +154,12 @@ impl Storage {
         for path in leftover {
             self.env.disk.remove(&path).await.map_err(disk("remove", &path))?;
         }
-        if let (Some((sequence, end)), false) = (previous, matches!(tail, Tail::Damaged { .. })) {
-            if let Some(segment) = self.live.iter().find(|segment| segment.sequence == sequence) {
-                let path = &segment.path;
-                let file = self.env.disk.open(path, OpenMode::Write).await.map_err(disk("open", path))?;
-                file.set_len(end).await.map_err(disk("shorten", path))?;
-            }
+        if let (Some((sequence, end)), true) = (previous, undamaged(tail))
+            && let Some(segment) = self.live.iter().find(|segment| segment.sequence == sequence)
+        {
+            let path = &segment.path;
+            let file = self.env.disk.open(path, OpenMode::Write).await.map_err(disk("open", path))?;
+            file.set_len(end).await.map_err(disk("shorten", path))?;
         }
         self.env.disk.sync_dir(&self.folder).await.map_err(disk("sync", &self.folder))
     }
@@ -414,7 +414,7 @@ fn new_header(env: &Env, options: &Options, sequence: u64, first: Index, previou
     Header { identity: Identity::of(options), sequence, salt, first, previous, previous_end, area }
 }
 
-fn fresh_log(tail: &Tail) -> bool {
+fn undamaged(tail: &Tail) -> bool {
     !matches!(tail, Tail::Damaged { .. })
 }
 
@@ -428,7 +428,7 @@ fn join(found: &mut Found, snapshot: Option<SnapshotMeta>) -> Option<SnapshotMet
         false => Some(meta.term),
     };
     if replay.floor > meta.index {
-        if fresh_log(&found.tail) {
+        if undamaged(&found.tail) {
             let (first, index) = (replay.floor.next().0, meta.index.0);
             let why = format!("the log starts at index {first}, the newest good snapshot ends at {index}");
             found.tail = Tail::Damaged { why };

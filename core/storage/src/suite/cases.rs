@@ -135,7 +135,7 @@ pub(super) async fn compact(env: &Env, folder: &Path) {
 pub(super) fn content(index: Index, term: Term) -> (SnapshotMeta, Bytes) {
     let mut dice = Dice(index.0 << 20 | term.0);
     let length = dice.below(9_000) as usize;
-    let data: Bytes = (0..length / 8).flat_map(|_| dice.next().to_le_bytes()).collect();
+    let data: Bytes = (0..length / 8).flat_map(|_| dice.roll().to_le_bytes()).collect();
     let (size_bytes, checksum) = (data.len() as u64, crc32c::crc32c(&data));
     (SnapshotMeta { index, term, size_bytes, checksum }, data)
 }
@@ -305,7 +305,7 @@ pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
         let start = at / 512 * 512;
         let bad = match dice.below(4) {
             0 => (start, Bytes::from(vec![0; sector])),
-            1 => (start, (0..sector).map(|_| dice.next() as u8).collect()),
+            1 => (start, (0..sector).map(|_| dice.roll() as u8).collect()),
             2 => (start, file.read_at(dice.below(length / 512 + 1) * 512, sector).await?),
             _ => (at, Bytes::from(vec![file.read_at(at, 1).await?[0] ^ (1 << dice.below(8))])),
         };

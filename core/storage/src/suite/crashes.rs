@@ -4,7 +4,7 @@
 use super::cases::{content, damage, write_snapshot};
 use super::model::{Dice, Model, Step, batch, entries, written_once};
 use super::{open, options};
-use crate::{RawEntry, Storage, Tail};
+use crate::{Options, RawEntry, Storage, Tail};
 use std::path::Path;
 use synod_env::Env;
 use synod_types::raft::{HardState, SnapshotMeta};
@@ -36,14 +36,14 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
     let mut dice = Dice(seed);
     let mut seen = Seen::default();
     let options = options(mutants);
-    let (mut model, mut newest) = (Model::default(), None::<SnapshotMeta>);
-    let mut written = Vec::new();
+    let mut wanted = Wanted::default();
     let rounds = 2 + dice.below(5);
     for round in 0..rounds {
-        let mut pending = Vec::new();
+        wanted.pending.clear();
         let span = if dice.one_in(3) { 30 } else { 400 };
         power.cut_after(2 + dice.below(span));
-        let worked = work(env, folder, options, &mut dice, &mut model, &mut newest, &mut pending, &mut written).await;
+        let worked = work(env, folder, options, &mut dice, &mut wanted).await;
+        let Wanted { model, pending, newest, written } = &mut wanted;
         power.restore();
         let rotten = rot && round + 1 == rounds && damage(env, folder, &mut dice).await;
         let told = format!("seed {seed} round {round}");
@@ -56,7 +56,7 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
         let (storage, recovered) = open(env, folder, options).await;
         drop(storage);
         seen.recoveries += 1;
-        let outcomes = model.outcomes(&pending);
+        let outcomes = model.outcomes(pending);
         let explained = outcomes.iter().any(|outcome| outcome.explains(&recovered));
         if let Some(meta) = recovered.snapshot {
             assert_eq!(meta, content(meta.index, meta.term).0, "{told}: a snapshot that nobody finished");
@@ -66,7 +66,7 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
             Tail::Damaged { why } => {
                 assert!(rotten, "{told}: a power failure was taken for damage: {why}");
                 assert!(recovered.hard_state.recovering && !recovered.empty, "{told}: damage is not remembered");
-                assert!(written_once(&recovered, &written), "{told}: nobody wrote this: {recovered:?}");
+                assert!(written_once(&recovered, written), "{told}: nobody wrote this: {recovered:?}");
                 seen.damaged += 1;
                 let (_, again) = open(env, folder, options).await;
                 assert!(again.hard_state.recovering, "{told}: damage was forgotten at the second start");
@@ -89,23 +89,28 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
         assert!(explained, "{told}: ({worked})\nwanted {model:?}\nthen {pending:?}\nfound {recovered:?}");
         let untouched = outcomes.contains(&Model::default());
         assert!(!recovered.empty || untouched && newest.is_none(), "{told}: the folder is not empty");
-        model = Model::of(&recovered);
-        newest = recovered.snapshot;
+        *model = Model::of(&recovered);
+        *newest = recovered.snapshot;
     }
     seen
 }
 
-/// Works until the power fails, at most for a while. `pending` is what may or may not be there.
-async fn work(
-    env: &Env,
-    folder: &Path,
-    options: crate::Options,
-    dice: &mut Dice,
-    model: &mut Model,
-    newest: &mut Option<SnapshotMeta>,
-    pending: &mut Vec<Step>,
-    written: &mut Vec<RawEntry>,
-) -> String {
+/// What the folder should hold.
+#[derive(Default)]
+struct Wanted {
+    /// What was acknowledged.
+    model: Model,
+    /// What may or may not be there.
+    pending: Vec<Step>,
+    /// The newest snapshot that was acknowledged.
+    newest: Option<SnapshotMeta>,
+    /// Every entry that was ever written.
+    written: Vec<RawEntry>,
+}
+
+/// Works until the power fails, at most for a while.
+async fn work(env: &Env, folder: &Path, options: Options, dice: &mut Dice, wanted: &mut Wanted) -> String {
+    let Wanted { model, pending, newest, written } = wanted;
     let Ok((mut storage, _)) = Storage::open(env, folder, options).await else { return "open failed".into() };
     for _ in 0..60 {
         if dice.one_in(12) && model.last() > model.floor {

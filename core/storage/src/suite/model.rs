@@ -11,7 +11,7 @@ pub struct Dice(pub u64);
 
 impl Dice {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,7 +21,7 @@ impl Dice {
 
     /// A number below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.roll() % bound.max(1)
     }
 
     /// True once in so many times.
@@ -133,7 +133,7 @@ impl Model {
                 4 => 0,
                 _ => dice.below(200),
             };
-            let fill = dice.next().to_le_bytes();
+            let fill = dice.roll().to_le_bytes();
             // Half of the bodies are mostly zeros: a torn write of those is hard to see.
             let sparse = dice.one_in(2);
             let body: Bytes =

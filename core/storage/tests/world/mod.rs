@@ -202,10 +202,11 @@ impl Opened {
     fn change(&self, change: Change) -> io::Result<()> {
         self.fail()?;
         self.operate(|inode| {
-            if let (Change::Write(at, bytes), Some(place)) = (&change, &inode.unreadable) {
-                if *at < place.end && place.start < at + bytes.len() {
-                    inode.unreadable = None;
-                }
+            if let (Change::Write(at, bytes), Some(place)) = (&change, &inode.unreadable)
+                && *at < place.end
+                && place.start < at + bytes.len()
+            {
+                inode.unreadable = None;
             }
             change.apply(&mut inode.current);
             inode.pending.push(change);
@@ -392,7 +393,7 @@ impl Network for World {
 
 impl Random for World {
     fn next_u64(&self) -> u64 {
-        self.dice.lock().unwrap().next()
+        self.dice.lock().unwrap().roll()
     }
 }
 
