@@ -3,6 +3,7 @@
 pub mod finding;
 pub mod formats;
 pub mod history;
+pub mod invariants;
 pub mod linearizability;
 pub mod oracles;
 mod tree;

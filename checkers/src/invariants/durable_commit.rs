@@ -1,0 +1,23 @@
+//! When an entry is first known to be committed, it is on the disks of a majority. A member that is down counts with
+//! what it had made durable.
+
+use super::{Finding, Member, Observation, broken};
+use std::collections::BTreeMap;
+use synod_types::NodeId;
+
+pub(super) fn check(
+    committing: &Member,
+    others: &BTreeMap<NodeId, Member>,
+    voters: usize,
+    seen: &Observation<'_>,
+) -> Result<(), Finding> {
+    let index = seen.commit;
+    let term = committing.term_at(index);
+    let holds = |m: &Member| m.snapshot >= index || m.durable >= index && m.term_at(index) == term;
+    let count = others.values().filter(|m| holds(m)).count() + usize::from(holds(committing));
+    if count > voters / 2 {
+        return Ok(());
+    }
+    let what = format!("index {} is committed, but durable on {count} of {voters} members", index.0);
+    Err(broken("durable_commit", "no_majority", seen, what))
+}

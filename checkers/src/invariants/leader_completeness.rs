@@ -1,0 +1,45 @@
+//! What is committed in a term is in the log of every leader of a later term. By log matching it is enough to compare
+//! the last committed entry. Both moments are checked: an election against what is committed, a commit against those
+//! who lead a later term already.
+
+use super::{CommittedLog, Finding, Member, NodeId, Observation, Role, broken};
+use std::collections::BTreeMap;
+
+pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Finding> {
+    match missing(member, committed) {
+        Some(what) => Err(broken("leader_completeness", "elected_without", seen, what)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn committed(
+    members: &BTreeMap<NodeId, Member>,
+    committed: &CommittedLog,
+    seen: &Observation<'_>,
+) -> Result<(), Finding> {
+    for (node, leader) in members.iter().filter(|(_, m)| m.role == Role::Leader && m.term > seen.term) {
+        if let Some(what) = missing(leader, committed) {
+            let what = format!("commits, but member {node}, which leads term {}, {what}", leader.term.0);
+            return Err(broken("leader_completeness", "committed_behind", seen, what));
+        }
+    }
+    Ok(())
+}
+
+fn missing(member: &Member, committed: &CommittedLog) -> Option<String> {
+    let last = committed.last;
+    if last <= member.snapshot {
+        return None;
+    }
+    let entry = committed.entries.get(&last.0)?;
+    let held = member.entry(last);
+    (held.map(|(term, _)| term) != Some(entry.term)).then(|| {
+        format!(
+            "lacks index {} of term {}, committed by member {} at {}",
+            last.0,
+            entry.term.0,
+            entry.by,
+            crate::finding::seconds(entry.at_ns)
+        )
+    })
+}

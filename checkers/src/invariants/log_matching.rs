@@ -1,0 +1,75 @@
+//! Two logs that hold an entry of the same index and term are equal up to it. Checked by induction: the entry is the
+//! same, and so is the term of the one before it. Follows each member's log on the way.
+
+use super::{Appended, Finding, Member, Observation, broken};
+use std::collections::BTreeMap;
+use synod_types::{Index, NodeId, Term};
+
+/// Of every entry ever seen: its payload, the term before it, who had it first.
+#[derive(Default)]
+pub(super) struct LogMatching {
+    entries: BTreeMap<(u64, Term), (u128, Option<Term>, NodeId)>,
+}
+
+impl LogMatching {
+    /// Brings the mirror of a member's log up to an observation.
+    pub fn follow(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Finding> {
+        if let Some(from) = seen.truncated_from {
+            let keep = from.0.saturating_sub(member.base + 1);
+            member.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        }
+        if seen.snapshot > member.snapshot {
+            (member.snapshot, member.snapshot_term) = (seen.snapshot, seen.snapshot_term);
+            let covered = seen.snapshot.0.saturating_sub(member.base);
+            let held = member.log.len() as u64;
+            // The term in front of what stays is the snapshot's.
+            member.log.drain(..covered.min(held) as usize);
+            member.base = seen.snapshot.0;
+        }
+        for entry in seen.appended {
+            self.append(member, seen, *entry)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, member: &mut Member, seen: &Observation<'_>, entry: Appended) -> Result<(), Finding> {
+        let Appended { index, term, payload } = entry;
+        if index.0 <= member.base {
+            return Ok(());
+        }
+        let expected = member.base + member.log.len() as u64 + 1;
+        if index.0 != expected {
+            let what = format!("appended index {} where {expected} comes next", index.0);
+            return Err(broken("log_matching", "gap", seen, what));
+        }
+        let before = member.term_at(index.prev());
+        if before.is_some_and(|before| before > term) {
+            let what = format!("index {} has term {}, after an entry of a later one", index.0, term.0);
+            return Err(broken("log_matching", "term_order", seen, what));
+        }
+        let (first_payload, first_before, by) =
+            self.entries.entry((index.0, term)).or_insert((payload, before, seen.node));
+        if first_before.is_none() {
+            *first_before = before;
+        }
+        if *first_payload != payload {
+            let what = format!("index {} of term {} differs from that of member {by}", index.0, term.0);
+            return Err(broken("log_matching", "entry", seen, what));
+        }
+        if before.is_some() && *first_before != before {
+            let what = format!(
+                "index {} of term {} follows one of term {before:?}, at member {by} one of term {first_before:?}",
+                index.0, term.0
+            );
+            return Err(broken("log_matching", "prefix", seen, what));
+        }
+        member.log.push_back((term, payload));
+        Ok(())
+    }
+
+    pub fn forget(&mut self, end: u64) {
+        while self.entries.first_key_value().is_some_and(|((index, _), _)| Index(*index) < Index(end)) {
+            self.entries.pop_first();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Theorems of a replicated log, one a file, over what a simulator sees of each member after each step. Source: the
+//! Raft dissertation, figure 3.2; they hold for Zab with epochs as terms.
+//!
+//! `Invariants` mirrors each member's log from the changes it is told of and gives every observation to each theorem.
+//! An observation costs what it changed; positions more than `WINDOW` behind the newest commit are forgotten.
+
+mod durable_commit;
+mod election_safety;
+mod leader_completeness;
+mod log_matching;
+mod monotonic;
+mod state_machine_safety;
+
+use crate::finding::{Finding, seconds};
+use std::collections::{BTreeMap, VecDeque};
+use synod_types::{Index, NodeId, Term};
+
+/// How many positions behind the newest commit are remembered.
+const WINDOW: u64 = 1 << 16;
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Follows, recovers, or campaigns.
+    Other,
+    /// Leads its term.
+    Leader,
+}
+
+/// An entry of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its position.
+    pub index: Index,
+    /// Its era.
+    pub term: Term,
+    /// Hash of its payload.
+    pub payload: u128,
+}
+
+/// What a simulator sees of a member after one of its steps. The first observation of an incarnation tells the whole
+/// recovered log in `appended`.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// Simulated time.
+    pub at_ns: u64,
+    /// The member.
+    pub node: NodeId,
+    /// New at each start of it.
+    pub incarnation: u64,
+    /// Whether the disk came back empty or older than it was: nothing that it once held is expected of it.
+    pub disk_lost: bool,
+    /// What it is.
+    pub role: Role,
+    /// Its term and vote, in memory.
+    pub term: Term,
+    pub vote: Option<NodeId>,
+    /// Its term and vote, on disk.
+    pub durable_term: Term,
+    pub durable_vote: Option<NodeId>,
+    /// Its commit index.
+    pub commit: Index,
+    /// Entries from this position on were removed, before `appended` came.
+    pub truncated_from: Option<Index>,
+    /// New entries, in order.
+    pub appended: &'a [Appended],
+    /// Up to here its log survives a crash.
+    pub durable: Index,
+    /// What its snapshot covers; the log begins after it.
+    pub snapshot: Index,
+    pub snapshot_term: Term,
+    /// Up to here it has applied, with this digest of the state.
+    pub applied: Index,
+    pub digest: u128,
+}
+
+/// What is known of a member: its latest observation, with its log.
+struct Member {
+    incarnation: u64,
+    role: Role,
+    term: Term,
+    vote: Option<NodeId>,
+    durable_term: Term,
+    durable_vote: Option<NodeId>,
+    commit: Index,
+    durable: Index,
+    snapshot: Index,
+    snapshot_term: Term,
+    applied: Index,
+    /// Term and payload of the entries after `base`.
+    log: VecDeque<(Term, u128)>,
+    base: u64,
+}
+
+impl Member {
+    fn new(observation: &Observation<'_>) -> Member {
+        Member {
+            incarnation: observation.incarnation,
+            role: Role::Other,
+            term: Term(0),
+            vote: None,
+            durable_term: Term(0),
+            durable_vote: None,
+            commit: Index(0),
+            durable: Index(0),
+            snapshot: observation.snapshot,
+            snapshot_term: observation.snapshot_term,
+            applied: Index(0),
+            log: VecDeque::new(),
+            base: observation.snapshot.0,
+        }
+    }
+
+    /// The entry at a position, if the log holds it.
+    fn entry(&self, index: Index) -> Option<(Term, u128)> {
+        let at = index.0.checked_sub(self.base + 1)?;
+        self.log.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// The term at a position, also at the snapshot's.
+    fn term_at(&self, index: Index) -> Option<Term> {
+        match index {
+            Index(0) => Some(Term(0)),
+            index if index == self.snapshot => Some(self.snapshot_term),
+            index => self.entry(index).map(|(term, _)| term),
+        }
+    }
+}
+
+/// An entry some member holds for committed.
+#[derive(Clone, Copy)]
+struct Committed {
+    term: Term,
+    payload: u128,
+    by: NodeId,
+    at_ns: u64,
+}
+
+/// The committed log as far as it is remembered.
+#[derive(Default)]
+struct CommittedLog {
+    entries: BTreeMap<u64, Committed>,
+    last: Index,
+}
+
+/// All theorems.
+pub struct Invariants {
+    voters: usize,
+    members: BTreeMap<NodeId, Member>,
+    committed: CommittedLog,
+    election_safety: election_safety::ElectionSafety,
+    log_matching: log_matching::LogMatching,
+    state_machine_safety: state_machine_safety::StateMachineSafety,
+}
+
+impl Invariants {
+    /// For a cluster with this many voting members.
+    pub fn new(voters: usize) -> Invariants {
+        Invariants {
+            voters,
+            members: BTreeMap::new(),
+            committed: CommittedLog::default(),
+            election_safety: Default::default(),
+            log_matching: Default::default(),
+            state_machine_safety: Default::default(),
+        }
+    }
+
+    /// Takes an observation. Those of one moment come in the order in which the steps happened.
+    ///
+    /// # Errors
+    /// The first theorem it breaks.
+    pub fn observe(&mut self, seen: &Observation<'_>) -> Result<(), Finding> {
+        let mut member = match self.members.remove(&seen.node) {
+            Some(member) => member,
+            None => Member::new(seen),
+        };
+        let result = self.take(&mut member, seen);
+        self.members.insert(seen.node, member);
+        result?;
+        self.forget();
+        Ok(())
+    }
+
+    fn take(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Finding> {
+        monotonic::check(member, seen)?;
+        let restarted = member.incarnation != seen.incarnation;
+        let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
+        let old_commit = if restarted { Index(0) } else { member.commit };
+        if restarted {
+            *member = Member::new(seen);
+        }
+        self.log_matching.follow(member, seen)?;
+        member.incarnation = seen.incarnation;
+        (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
+        (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);
+        (member.commit, member.durable, member.applied) = (seen.commit, seen.durable, seen.applied);
+        if seen.role == Role::Leader && !was_leader {
+            self.election_safety.check(seen)?;
+            leader_completeness::elected(member, &self.committed, seen)?;
+        }
+        if seen.commit > old_commit {
+            let newest = self.committed.last;
+            self.state_machine_safety.committed(member, old_commit, &mut self.committed, seen)?;
+            if self.committed.last > newest {
+                durable_commit::check(member, &self.members, self.voters, seen)?;
+                leader_completeness::committed(&self.members, &self.committed, seen)?;
+            }
+        }
+        self.state_machine_safety.applied(seen)
+    }
+
+    /// Keeps memory bounded.
+    fn forget(&mut self) {
+        let end = self.committed.last.0.saturating_sub(WINDOW);
+        while self.committed.entries.first_key_value().is_some_and(|(index, _)| *index < end) {
+            self.committed.entries.pop_first();
+        }
+        self.log_matching.forget(end);
+        self.state_machine_safety.forget(end);
+    }
+}
+
+/// A broken theorem.
+fn broken(theorem: &str, rule: &str, seen: &Observation<'_>, what: String) -> Finding {
+    let sentence = format!("at {} member {} in term {}: {what}", seconds(seen.at_ns), seen.node, seen.term.0);
+    Finding::safety(theorem, rule, format!("member {}", seen.node), sentence)
+}
+
+#[cfg(test)]
+mod tests;

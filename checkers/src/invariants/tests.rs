@@ -1,0 +1,186 @@
+//! For each rule a trace that keeps it, and one that breaks it.
+
+use super::*;
+
+/// A member as a test moves it.
+#[derive(Clone)]
+struct Actor {
+    at: Observation<'static>,
+    log: Vec<Appended>,
+}
+
+fn actor(node: u8) -> Actor {
+    Actor {
+        at: Observation {
+            at_ns: 0,
+            node: NodeId(node),
+            incarnation: 1,
+            disk_lost: false,
+            role: Role::Other,
+            term: Term(0),
+            vote: None,
+            durable_term: Term(0),
+            durable_vote: None,
+            commit: Index(0),
+            truncated_from: None,
+            appended: &[],
+            durable: Index(0),
+            snapshot: Index(0),
+            snapshot_term: Term(0),
+            applied: Index(0),
+            digest: 0,
+        },
+        log: Vec::new(),
+    }
+}
+
+impl Actor {
+    fn append(&mut self, term: u64, payload: u128) -> &mut Actor {
+        let index = Index(self.log.len() as u64 + 1);
+        self.log.push(Appended { index, term: Term(term), payload });
+        self
+    }
+
+    fn show(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Finding> {
+        change(&mut self.at);
+        let appended = std::mem::take(&mut self.log);
+        let result = world.observe(&Observation { appended: &appended, ..self.at.clone() });
+        self.log = appended;
+        self.at.truncated_from = None;
+        result
+    }
+
+    /// Shows without new entries.
+    fn step(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Finding> {
+        change(&mut self.at);
+        let result = world.observe(&self.at);
+        self.at.truncated_from = None;
+        result
+    }
+}
+
+/// Member 1 leads term 1, one entry is on members 1 and 2 and committed by 1.
+fn committed() -> (Invariants, Actor, Actor, Actor) {
+    let mut world = Invariants::new(3);
+    let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
+    for m in [&mut a, &mut b, &mut c] {
+        m.step(&mut world, |o| (o.term, o.durable_term) = (Term(1), Term(1))).unwrap();
+    }
+    a.step(&mut world, |o| o.role = Role::Leader).unwrap();
+    a.append(1, 7).show(&mut world, |_| ()).unwrap();
+    b.append(1, 7).show(&mut world, |o| o.durable = Index(1)).unwrap();
+    a.step(&mut world, |o| o.durable = Index(1)).unwrap();
+    a.step(&mut world, |o| (o.commit, o.applied, o.digest) = (Index(1), Index(1), 70)).unwrap();
+    (world, a, b, c)
+}
+
+fn rule(result: Result<(), Finding>) -> String {
+    let finding = result.unwrap_err();
+    format!("{}/{}", finding.oracle, finding.rule)
+}
+
+#[test]
+fn a_good_run_holds() {
+    let (mut world, mut a, mut b, mut c) = committed();
+    b.step(&mut world, |o| (o.commit, o.applied, o.digest) = (Index(1), Index(1), 70)).unwrap();
+    b.step(&mut world, |o| (o.term, o.durable_term, o.role) = (Term(2), Term(2), Role::Leader)).unwrap();
+    // The old leader restarts with what it had on disk.
+    a.at.role = Role::Other;
+    a.show(&mut world, |o| {
+        (o.incarnation, o.commit, o.applied, o.digest) = (2, Index(0), Index(0), 0);
+    })
+    .unwrap();
+    // The third takes a snapshot instead of the log, then an entry.
+    c.step(&mut world, |o| {
+        (o.term, o.snapshot, o.snapshot_term) = (Term(2), Index(1), Term(1));
+        (o.commit, o.durable, o.applied, o.digest) = (Index(1), Index(1), Index(1), 70);
+    })
+    .unwrap();
+}
+
+#[test]
+fn two_leaders_in_a_term() {
+    let (mut world, _, mut b, _) = committed();
+    assert_eq!(rule(b.step(&mut world, |o| o.role = Role::Leader)), "election_safety/two_leaders");
+}
+
+#[test]
+fn a_leader_without_a_committed_entry() {
+    let (mut world, _, _, mut c) = committed();
+    let result = c.step(&mut world, |o| (o.term, o.role) = (Term(2), Role::Leader));
+    assert_eq!(rule(result), "leader_completeness/elected_without");
+}
+
+#[test]
+fn a_commit_that_a_later_leader_lacks() {
+    let mut world = Invariants::new(3);
+    let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
+    a.append(1, 7).show(&mut world, |o| (o.term, o.role) = (Term(1), Role::Leader)).unwrap();
+    b.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(1), Index(1))).unwrap();
+    c.step(&mut world, |o| (o.term, o.role) = (Term(2), Role::Leader)).unwrap();
+    let result = a.step(&mut world, |o| (o.durable, o.commit) = (Index(1), Index(1)));
+    assert_eq!(rule(result), "leader_completeness/committed_behind");
+}
+
+#[test]
+fn logs_that_differ() {
+    let (mut world, _, _, mut c) = committed();
+    assert_eq!(rule(c.clone().append(1, 8).show(&mut world, |_| ())), "log_matching/entry");
+    let mut d = actor(4);
+    d.append(1, 7).append(2, 9).show(&mut world, |_| ()).unwrap();
+    let mut e = actor(5);
+    let other = e.append(2, 5).append(2, 9).show(&mut world, |_| ());
+    assert_eq!(rule(other), "log_matching/prefix");
+    c.log = vec![Appended { index: Index(3), term: Term(1), payload: 1 }];
+    assert_eq!(rule(c.show(&mut world, |_| ())), "log_matching/gap");
+    let mut f = actor(6);
+    assert_eq!(rule(f.append(3, 1).append(2, 2).show(&mut world, |_| ())), "log_matching/term_order");
+}
+
+#[test]
+fn states_and_commits_that_differ() {
+    let (mut world, _, mut b, mut c) = committed();
+    let result = b.step(&mut world, |o| (o.commit, o.applied, o.digest) = (Index(1), Index(1), 71));
+    assert_eq!(rule(result), "state_machine_safety/digest");
+    let result = c.clone().append(2, 9).show(&mut world, |o| (o.term, o.commit) = (Term(2), Index(1)));
+    assert_eq!(rule(result), "state_machine_safety/commit");
+    let (mut world, _, mut b, mut c2) = committed();
+    assert_eq!(
+        rule(b.step(&mut world, |o| (o.applied, o.digest) = (Index(1), 70))),
+        "state_machine_safety/applied_uncommitted"
+    );
+    assert_eq!(rule(c2.step(&mut world, |o| o.commit = Index(1))), "state_machine_safety/commit_beyond_log");
+    c.log.clear();
+}
+
+#[test]
+fn a_commit_without_a_majority_on_disk() {
+    let mut world = Invariants::new(3);
+    let (mut a, mut b) = (actor(1), actor(2));
+    a.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(1), Index(1))).unwrap();
+    b.append(1, 7).show(&mut world, |o| o.term = Term(1)).unwrap();
+    assert_eq!(rule(a.step(&mut world, |o| o.commit = Index(1))), "durable_commit/no_majority");
+}
+
+#[test]
+fn terms_votes_and_commits_that_fall() {
+    let (world, a, ..) = committed();
+    let mut world = world;
+    let vote = |o: &mut Observation<'_>| (o.vote, o.durable_vote) = (Some(NodeId(1)), Some(NodeId(1)));
+    let mut d = actor(4);
+    d.step(&mut world, |o| (o.term, o.durable_term) = (Term(5), Term(5))).unwrap();
+    d.step(&mut world, vote).unwrap();
+    assert_eq!(rule(d.clone().step(&mut world, |o| o.term = Term(4))), "monotonic/term");
+    d.step(&mut world, |_| ()).unwrap();
+    assert_eq!(rule(d.clone().step(&mut world, |o| o.vote = Some(NodeId(2)))), "monotonic/vote");
+    // A vote on disk binds after a restart; a lost disk does not.
+    let restart = |o: &mut Observation<'_>| (o.incarnation, o.durable_vote, o.vote) = (2, None, None);
+    assert_eq!(rule(d.clone().step(&mut world, restart)), "monotonic/vote");
+    d.step(&mut world, |o| {
+        restart(o);
+        o.disk_lost = true;
+    })
+    .unwrap();
+    assert_eq!(rule(a.clone().step(&mut world, |o| o.commit = Index(0))), "monotonic/commit");
+    assert_eq!(rule(a.clone().step(&mut world, |o| o.applied = Index(0))), "monotonic/applied");
+}
