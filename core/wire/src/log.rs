@@ -36,7 +36,7 @@ pub enum RecordKind {
     Entry = 1,
     /// Term, vote and recovery flag.
     HardState = 2,
-    /// Entries after `index` are void.
+    /// Entries from `index` on are void.
     Truncate = 3,
     /// The log starts anew after a snapshot; the body is its [`SnapshotMeta`].
     Reset = 4,
@@ -148,14 +148,42 @@ pub enum Damage {
     },
 }
 
+/// Appends a record that will stand at `place` and whose body `body` appends. Returns its length in the file, padding
+/// included.
+pub fn put_with(
+    out: &mut BytesMut,
+    place: Place,
+    kind: RecordKind,
+    index: Index,
+    term: Term,
+    body: impl FnOnce(&mut BytesMut),
+) -> usize {
+    let start = out.len();
+    let mut header = [0; HEADER_BYTES];
+    header[8] = kind as u8;
+    header[12..20].copy_from_slice(&place.generation.to_le_bytes());
+    header[20..28].copy_from_slice(&place.offset.to_le_bytes());
+    header[28..36].copy_from_slice(&index.0.to_le_bytes());
+    header[36..44].copy_from_slice(&term.0.to_le_bytes());
+    out.put_slice(&header);
+    body(out);
+    let length = (out.len() - start - HEADER_BYTES) as u32;
+    out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
+    let checksum = crc32c::crc32c(&out[start + 4..]);
+    out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
+    let padding = (out.len() - start).next_multiple_of(ALIGNMENT) - (out.len() - start);
+    out.put_bytes(0, padding);
+    out.len() - start
+}
+
 /// Appends a record that will stand at `place`. Returns its length in the file, padding included.
 pub fn put_record(out: &mut BytesMut, place: Place, record: &LogRecord) -> usize {
-    put(out, place, record.kind, record.index, record.term, |out| out.put_slice(&record.body))
+    put_with(out, place, record.kind, record.index, record.term, |out| out.put_slice(&record.body))
 }
 
 /// Appends the record of a log entry.
 pub fn put_entry(out: &mut BytesMut, place: Place, entry: &Entry<Arc<Proposal>>) -> usize {
-    put(out, place, RecordKind::Entry, entry.index, entry.term, |out| {
+    put_with(out, place, RecordKind::Entry, entry.index, entry.term, |out| {
         if let Some(proposal) = &entry.payload {
             put_proposal(out, proposal);
         }
@@ -164,7 +192,7 @@ pub fn put_entry(out: &mut BytesMut, place: Place, entry: &Entry<Arc<Proposal>>)
 
 /// Appends the record of a hard state.
 pub fn put_hard_state(out: &mut BytesMut, place: Place, state: &HardState) -> usize {
-    put(out, place, RecordKind::HardState, Index(0), state.term, |out| {
+    put_with(out, place, RecordKind::HardState, Index(0), state.term, |out| {
         out.put_u8(state.vote.map_or(0, |vote| vote.0));
         out.put_u8(state.recovering as u8);
     })
@@ -172,7 +200,7 @@ pub fn put_hard_state(out: &mut BytesMut, place: Place, state: &HardState) -> us
 
 /// Appends the record of a log that starts anew after a snapshot.
 pub fn put_reset(out: &mut BytesMut, place: Place, meta: &SnapshotMeta) -> usize {
-    put(out, place, RecordKind::Reset, meta.index, meta.term, |out| {
+    put_with(out, place, RecordKind::Reset, meta.index, meta.term, |out| {
         out.put_u64_le(meta.size_bytes);
         out.put_u32_le(meta.checksum);
     })
@@ -219,32 +247,6 @@ fn expect(record: &LogRecord, kind: RecordKind) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Unknown { codec: CODEC, what: "kind", value: record.kind as i64, offset: 8 })
-}
-
-fn put(
-    out: &mut BytesMut,
-    place: Place,
-    kind: RecordKind,
-    index: Index,
-    term: Term,
-    body: impl FnOnce(&mut BytesMut),
-) -> usize {
-    let start = out.len();
-    let mut header = [0; HEADER_BYTES];
-    header[8] = kind as u8;
-    header[12..20].copy_from_slice(&place.generation.to_le_bytes());
-    header[20..28].copy_from_slice(&place.offset.to_le_bytes());
-    header[28..36].copy_from_slice(&index.0.to_le_bytes());
-    header[36..44].copy_from_slice(&term.0.to_le_bytes());
-    out.put_slice(&header);
-    body(out);
-    let length = (out.len() - start - HEADER_BYTES) as u32;
-    out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
-    let checksum = crc32c::crc32c(&out[start + 4..]);
-    out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
-    let padding = (out.len() - start).next_multiple_of(ALIGNMENT) - (out.len() - start);
-    out.put_bytes(0, padding);
-    out.len() - start
 }
 
 /// What stands at `place`. `bytes` are a part of the segment's file that begins at offset `base` and reaches at least
