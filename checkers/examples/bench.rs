@@ -1,43 +1,30 @@
-//! Measures the search on a folder of logs: `bench FORMAT RUNS FILE…`.
-use std::time::Instant;
-use synod_checkers::formats::{jepsen_register, kv};
-use synod_checkers::linearizability::{Kv, Limits, Register, Verdict, check};
+//! Measures checks: `bench FORMAT RUNS FILE…` prints verdict, operations and the best milliseconds of each file, and
+//! the best total.
 
-fn main() {
-    let mut args = std::env::args().skip(1);
-    let format = args.next().unwrap();
-    let runs: usize = args.next().unwrap().parse().unwrap();
-    let files: Vec<String> = args.collect();
-    let mut total = f64::MAX;
-    let mut best = vec![f64::MAX; files.len()];
-    let mut verdicts = vec![String::new(); files.len()];
+use std::path::Path;
+use synod_checkers::{Format, check_file};
+
+fn main() -> Result<(), String> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = || String::from("usage: bench FORMAT RUNS FILE…");
+    let format: Format = arguments.next().ok_or_else(usage)?.parse()?;
+    let runs: usize = arguments.next().and_then(|n| n.parse().ok()).ok_or_else(usage)?;
+    let files: Vec<String> = arguments.collect();
+    let mut best = vec![u64::MAX; files.len()];
+    let mut total = u64::MAX;
+    let mut lines = Vec::new();
     for _ in 0..runs {
-        let mut sum = 0.0;
-        for (i, file) in files.iter().enumerate() {
-            let text = std::fs::read(file).unwrap();
-            let (verdict, ms) = if format == "kv" {
-                let h = kv::parse(&text).unwrap();
-                let t = Instant::now();
-                let v = check(&Kv, &h, Limits::default());
-                (v, t.elapsed().as_secs_f64() * 1e3)
-            } else {
-                let h = jepsen_register::parse(&text).unwrap();
-                let t = Instant::now();
-                let v = check(&Register, &h, Limits::default());
-                (v, t.elapsed().as_secs_f64() * 1e3)
-            };
-            sum += ms;
-            best[i] = best[i].min(ms);
-            verdicts[i] = match verdict {
-                Verdict::Linearizable { .. } => "true".into(),
-                Verdict::Violation { .. } => "false".into(),
-                Verdict::Unknown { why } => why,
-            };
+        lines.clear();
+        let mut sum = 0;
+        for (file, best) in files.iter().zip(&mut best) {
+            let verdict = check_file(Path::new(file), format)?;
+            sum += verdict.micros;
+            *best = verdict.micros.min(*best);
+            lines.push(format!("{file},{},{},{:.3}", verdict.verdict, verdict.operations, *best as f64 / 1e3));
         }
         total = total.min(sum);
     }
-    for i in 0..files.len() {
-        println!("{},{},{:.4}", files[i], verdicts[i], best[i]);
-    }
-    println!("total {total:.3} ms");
+    println!("{}", lines.join("\n"));
+    println!("total {:.3} ms", total as f64 / 1e3);
+    Ok(())
 }

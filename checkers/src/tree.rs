@@ -136,11 +136,6 @@ impl Tree {
         self.nodes.get(path).map(|n| &n.children)
     }
 
-    /// The ephemeral nodes of a session.
-    pub fn owned_by(&self, session: i64) -> impl Iterator<Item = &str> {
-        self.owned.get(&session).into_iter().flatten().map(String::as_str)
-    }
-
     /// One write.
     pub fn apply(&mut self, stamp: Stamp, change: Change<'_>) -> Result<Brought, i32> {
         match change {

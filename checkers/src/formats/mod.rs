@@ -5,7 +5,7 @@ pub mod jepsen_register;
 pub mod kv;
 pub mod synod;
 
-use crate::linearizability::{Operation, Verdict};
+use crate::linearizability::Operation;
 use std::fmt;
 
 /// Why a file is not a history.
@@ -71,14 +71,5 @@ impl<O> Open<O> {
             Some(i) => Ok(&mut self.operations[i]),
             None => error(line, format!("process {client} returns without a call")),
         }
-    }
-}
-
-/// The verdict's word on the command line.
-pub(crate) fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Linearizable { .. } => "linearizable",
-        Verdict::Violation { .. } => "violation",
-        Verdict::Unknown { .. } => "unknown",
     }
 }
