@@ -10,7 +10,7 @@ use crate::kernel::{Due, Kernel, park};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use synod_env::OpenMode;
@@ -143,6 +143,11 @@ fn error<T>(kind: ErrorKind) -> io::Result<T> {
     Err(kind.into())
 }
 
+/// A path without `.`: the working directory is the empty path.
+pub(crate) fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
@@ -173,7 +178,7 @@ impl Disk {
 
     /// The contents of a file by its name.
     pub fn content(&mut self, path: &Path) -> Option<(&mut Content, &mut Dice)> {
-        let inode = self.files.get_mut(self.names.get(path)?)?;
+        let inode = self.files.get_mut(self.names.get(&plain(path))?)?;
         Some((&mut inode.content, &mut self.dice))
     }
 

@@ -1,6 +1,6 @@
 //! The disk as a process sees it: operations are queued when they are called, their futures bring the results.
 
-use crate::disk::{Outcome, Work};
+use crate::disk::{Outcome, Work, plain};
 use crate::kernel::Shared;
 use crate::process::Process;
 use bytes::Bytes;
@@ -49,7 +49,7 @@ impl Process {
 
 impl Disk for Process {
     fn open(&self, path: &Path, mode: OpenMode) -> BoxFuture<'_, io::Result<Box<dyn File>>> {
-        let op = self.disk_op(Work::Open(path.to_owned(), mode));
+        let op = self.disk_op(Work::Open(plain(path), mode));
         Box::pin(async move {
             let Outcome::File(file) = op.await? else { return Err(ErrorKind::Other.into()) };
             let (shared, host, incarnation) = (self.shared.clone(), self.host, self.incarnation);
@@ -58,11 +58,11 @@ impl Disk for Process {
     }
 
     fn create_dir_all(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.done(Work::CreateDirs(path.to_owned()))
+        self.done(Work::CreateDirs(plain(path)))
     }
 
     fn list(&self, path: &Path) -> BoxFuture<'_, io::Result<Vec<PathBuf>>> {
-        let op = self.disk_op(Work::List(path.to_owned()));
+        let op = self.disk_op(Work::List(plain(path)));
         Box::pin(async move {
             match op.await? {
                 Outcome::Names(names) => Ok(names),
@@ -72,21 +72,21 @@ impl Disk for Process {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.done(Work::Rename(from.to_owned(), to.to_owned()))
+        self.done(Work::Rename(plain(from), plain(to)))
     }
 
     fn remove(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.done(Work::Remove(path.to_owned()))
+        self.done(Work::Remove(plain(path)))
     }
 
     fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
-        self.done(Work::SyncDir(path.to_owned()))
+        self.done(Work::SyncDir(plain(path)))
     }
 
     fn lock(&self, path: &Path) -> BoxFuture<'_, io::Result<Box<dyn Send + Sync>>> {
-        let op = self.disk_op(Work::Lock(path.to_owned()));
+        let op = self.disk_op(Work::Lock(plain(path)));
         let (shared, host, incarnation) = (self.shared.clone(), self.host, self.incarnation);
-        let path = path.to_owned();
+        let path = plain(path);
         Box::pin(async move {
             op.await?;
             Ok(Box::new(Lock { shared, host, incarnation, path }) as Box<dyn Send + Sync>)

@@ -1,4 +1,4 @@
-//! The real world keeps the promises of the seam.
+//! The real world keeps the promises of the seam, and storage works on it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,4 +9,11 @@ fn conforms() {
     synod_real::run(
         |env| async move { synod_env::conformance::all(env, &path, IpAddr::V4(Ipv4Addr::LOCALHOST)).await },
     );
+}
+
+#[test]
+fn stores() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().to_owned();
+    synod_real::run(|env| async move { synod_storage::suite::all(&env, &path).await });
 }

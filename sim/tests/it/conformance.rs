@@ -1,8 +1,10 @@
-//! The simulated world keeps the promises of the seam.
+//! The simulated world keeps the promises of the seam, and storage works on it.
 
 use std::path::Path;
 use std::time::Duration;
-use synod_sim::{LinkConfig, World, run_seed};
+use synod_sim::{Host, LinkConfig, World, run_seed};
+use synod_storage::suite::{self, crashes};
+use synod_types::Mutants;
 
 async fn conforms(world: World) {
     let host = world.host();
@@ -27,4 +29,39 @@ fn conforms_when_reads_and_writes_are_cut() {
         assert!(world.faults_effective()["partial read"] > 0);
         assert!(world.faults_effective()["partial write"] > 0);
     });
+}
+
+#[test]
+fn stores() {
+    run_seed(1, |world| async move {
+        let env = world.env(world.host());
+        suite::all(&env, Path::new("data")).await;
+    });
+}
+
+/// A disk that is unplugged and comes back as after a power failure.
+struct Plug(World, Host);
+
+impl crashes::Power for Plug {
+    fn cut_after(&self, operations: u64) {
+        self.0.unplug_disk(self.1, operations);
+    }
+
+    fn restore(&self) {
+        self.0.plug_disk(self.1);
+    }
+}
+
+#[test]
+fn storage_survives_power_failures() {
+    let torn: u64 = (0..60)
+        .map(|seed| {
+            run_seed(seed, |world| async move {
+                let host = world.host();
+                let (env, plug) = (world.env(host), Plug(world, host));
+                crashes::run(&env, Path::new("data"), &plug, seed, seed % 2 == 1, Mutants::NONE).await.torn
+            })
+        })
+        .sum();
+    assert!(torn > 5, "{torn} torn tails only");
 }
