@@ -209,6 +209,10 @@ impl<P: Payload> Raft<P> {
         out: &mut Vec<Output<P>>,
     ) {
         self.ask_for_higher_term(from, out);
+        if entries.is_empty() {
+            // Heartbeats keep the election timer, which asks otherwise, from firing.
+            self.probe_peers(out);
+        }
         self.following.round = self.following.round.max(round);
         if self.is_restoring() {
             // The log is about to be replaced. The leader need only know that someone is here.
