@@ -145,7 +145,10 @@ impl Shared {
     /// Ends the member.
     pub fn halt(&self, core: &mut Core, why: crate::Stopped) {
         if core.stopped.is_none() {
-            tracing::error!(member = self.config.id.0, %why, "stopped");
+            match why {
+                crate::Stopped::Asked => tracing::info!(member = self.config.id.0, "stopped"),
+                _ => tracing::error!(member = self.config.id.0, %why, "stopped"),
+            }
             core.stopped = Some(why);
         }
         self.stop.notify_waiters();

@@ -2,11 +2,15 @@
 
 use crate::failure::Failure;
 use std::path::Path;
+use synod_node::storage::inspect::inspect;
 
 /// Prints it.
 ///
 /// # Errors
 /// The folder cannot be read.
 pub fn print(folder: &Path) -> Result<(), Failure> {
-    Err(Failure::Internal(format!("inspect {}: to be written", folder.display())))
+    let inspection = synod_real::run(async |env| inspect(&env, folder, None).await);
+    let inspection = inspection.map_err(|e| Failure::Internal(format!("inspect: {e}")))?;
+    println!("{inspection}");
+    Ok(())
 }
