@@ -26,7 +26,7 @@ const BACKLOG: usize = 1024;
 /// Bytes that one write takes at most.
 const WRITE_MAX: usize = 64 << 10;
 
-/// First pause of an unanswered connection attempt, doubling, and how often it is sent: 127 s in all, as on Linux.
+/// First pause of an unanswered connection attempt, doubling, and how often it is sent: given up at the last, after 63 s.
 const SYN_PAUSE_NS: u64 = 1_000_000_000;
 const SYN_SENDS: u32 = 7;
 
