@@ -8,6 +8,11 @@ pub mod sessions;
 pub mod watches;
 pub mod zookeeper_versions;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
+
 pub(crate) use replay::Replay;
 
 use crate::finding::Finding;
