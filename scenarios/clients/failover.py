@@ -80,6 +80,8 @@ class Client:
         self.stopping = False
         self.connection, self.node, self.position, self.reader, self.writer = 0, 0, 0, None, None
         self.watched = False
+        # Ephemeral nodes that this session made and did not delete.
+        self.live = []
 
     async def run(self):
         member = self.id
@@ -139,7 +141,7 @@ class Client:
             self.end(operation, {"error": SESSION_EXPIRED}, 0)
             self.history.changed(self.id, self.connection, {"expired": {"session": self.session}})
             print("client %d: session 0x%x expired" % (self.id, self.session), file=sys.stderr)
-            self.session, self.password = 0, bytes(16)
+            self.session, self.password, self.live = 0, bytes(16), []
             raise OSError("expired")
         self.session, self.password = session, answer[20:36]
         self.end(operation, {"ok": {"session": {"session": session, "password": hexed(self.password),
@@ -180,7 +182,11 @@ class Client:
                 await self.create(path, data, False, False)
         elif dice < 0.55:
             self.values += 1
-            await self.create("/failover/s-", "%d-%d" % (self.id, self.values), True, True)
+            path = await self.create("/failover/s-", "%d-%d" % (self.id, self.values), True, True)
+            self.live += [path] if path else []
+            if len(self.live) > 3:
+                path = self.live.pop(0)
+                await self.call({"delete": {"path": path, "version": -1}}, 2, text(path) + struct.pack(">i", -1))
         elif dice < 0.6:
             await self.call({"sync": {"path": path}}, 9, text(path))
         elif dice < 0.7:
@@ -194,6 +200,15 @@ class Client:
         request = {"create": {"path": path, "data": data, "ephemeral": ephemeral, "sequential": sequential}}
         flags = ephemeral + 2 * sequential
         await self.call(request, 1, text(path) + blob(data.encode()) + OPEN_ACL + struct.pack(">i", flags))
+        return self.history.operations[-1]["response"].get("ok", {}).get("path")
+
+
+class Founder(Client):
+    """Makes the parent before the others begin."""
+
+    async def step(self):
+        await self.create("/failover", "root", False, False)
+        self.stopping = True
 
 
 def reply(opcode, body):
@@ -262,28 +277,7 @@ async def main():
     ctl("wait", "all")
     history = History()
     clients = [Client(i, history, options.rate) for i in range(options.clients)]
-    tasks = []
-
-    async def first():
-        """The parent must be there before the others begin."""
-        client = Client(options.clients, history, options.rate)
-        client.stopping = True
-
-        async def step():
-            await client.create("/failover", "root", False, False)
-        client.step = step
-        opening = asyncio.open_connection("127.0.0.1", BASE)
-        client.reader, client.writer = await opening
-        history.count += 1
-        client.connection, client.node = history.count, 1
-        history.changed(client.id, client.connection, {"connected": {"node": 1}})
-        await client.greet()
-        await client.step()
-        await client.call("close_session", -11, b"")
-        client.writer.close()
-        history.changed(client.id, client.connection, "disconnected")
-
-    await first()
+    await Founder(options.clients, history, options.rate).run()
     tasks = [asyncio.create_task(c.run()) for c in clients]
     waits = []
     for kill in range(options.kills):

@@ -85,7 +85,7 @@ pub struct Workload {
 }
 
 /// Weights of operations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Mix {
@@ -357,8 +357,11 @@ fn faults(seed: u64, cluster: &Cluster, horizon_ms: u64) -> Vec<Fault> {
             let at_ms = 1_000 + d.below(horizon_ms.saturating_sub(4_000).max(1));
             let what = fault(kind, cluster, &mut d);
             let damages_disk = matches!(what, What::Wipe { .. } | What::Rot { .. } | What::RotTail { .. });
-            if damages_disk && std::mem::replace(&mut damages, damages.saturating_sub(1)) == 0 {
-                break;
+            if damages_disk {
+                if damages == 0 {
+                    break;
+                }
+                damages -= 1;
             }
             let e = cluster.election_timeout_ms;
             let for_ms = match what {

@@ -134,6 +134,13 @@ pub enum Error {
     NotAMember(NodeId),
 }
 
+impl Error {
+    /// Whether the disk refused, which may pass.
+    pub fn is_disk(&self) -> bool {
+        matches!(self, Error::Storage(synod_storage::Error::Disk { .. } | synod_storage::Error::Full { .. }))
+    }
+}
+
 /// Why a member ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stopped {

@@ -1,0 +1,696 @@
+//! A simulated ZooKeeper client: real bytes through the simulated network. It picks operations by the plan's weights,
+//! pipelines them, keeps its session alive, moves between members, and brings its watches along.
+
+use crate::plan::{Mix, Workload};
+use crate::recorder::{Call, Recorder};
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use synod_checkers::history::{
+    Change, Create, Data, Granted, MultiOp, MultiResult, Reply, Request, Response, WatchKind,
+};
+use synod_env::{Env, Stream};
+use synod_sim::Dice;
+use synod_types::znode::perms;
+use synod_types::{Acl, Identity, Instant};
+use synod_wire::zookeeper as wire;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// How long a connect and its handshake may take.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// What the driver tells its clients.
+#[derive(Default)]
+pub struct Signals {
+    /// No new operations; stay connected.
+    pub quiet: AtomicBool,
+}
+
+/// One client.
+pub struct Client {
+    id: u32,
+    env: Env,
+    recorder: Recorder,
+    signals: Arc<Signals>,
+    dice: Dice,
+    workload: Workload,
+    servers: Vec<SocketAddr>,
+    session: Option<Granted>,
+    zxid_seen: i64,
+    written: u64,
+    versions: BTreeMap<String, i32>,
+    watches: Watches,
+    next_operation: Instant,
+    silent_until: Instant,
+}
+
+/// Watches a client believes it has.
+#[derive(Default)]
+struct Watches {
+    data: BTreeSet<String>,
+    exist: BTreeSet<String>,
+    child: BTreeSet<String>,
+}
+
+impl Watches {
+    fn fired(&mut self, kind: WatchKind, path: &str) {
+        match kind {
+            WatchKind::ChildrenChanged => drop(self.child.remove(path)),
+            WatchKind::Created | WatchKind::DataChanged => {
+                self.data.remove(path);
+                self.exist.remove(path);
+            }
+            WatchKind::Deleted => {
+                self.data.remove(path);
+                self.exist.remove(path);
+                self.child.remove(path);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.exist.is_empty() && self.child.is_empty()
+    }
+}
+
+/// A request under way.
+struct Pending {
+    xid: i32,
+    call: Call,
+    request: Request,
+}
+
+/// An open connection with its session.
+struct Connection {
+    stream: Box<dyn Stream>,
+    id: u64,
+    node: u8,
+    input: BytesMut,
+    output: BytesMut,
+    pending: VecDeque<Pending>,
+    pings: VecDeque<Call>,
+    set_watches: Option<Call>,
+    xid: i32,
+    heard: Instant,
+    sent: Instant,
+}
+
+/// Why a connection is left.
+enum Left {
+    /// Of its own will; the session goes on elsewhere.
+    Move,
+    /// The session was closed.
+    Closed,
+}
+
+/// The number of a client's shadow: the connection with the wrong password.
+const INTRUDER: u32 = 1_000;
+
+impl Client {
+    /// A client of these members, the first of which is number 1.
+    pub fn new(
+        id: u32,
+        env: Env,
+        recorder: Recorder,
+        signals: Arc<Signals>,
+        dice: Dice,
+        workload: Workload,
+        servers: Vec<SocketAddr>,
+    ) -> Client {
+        let now = env.now();
+        Client {
+            id,
+            env,
+            recorder,
+            signals,
+            dice,
+            workload,
+            servers,
+            session: None,
+            zxid_seen: 0,
+            written: 0,
+            versions: BTreeMap::new(),
+            watches: Watches::default(),
+            next_operation: now,
+            silent_until: now,
+        }
+    }
+
+    /// Works until it is killed.
+    pub async fn run(mut self) {
+        loop {
+            let node = 1 + self.dice.below(self.servers.len() as u64) as u8;
+            match self.open(node).await {
+                Ok(Some(mut connection)) => {
+                    let left = self.work(&mut connection).await;
+                    self.recorder.changed(self.id, connection.id, Change::Disconnected);
+                    if let Ok(Left::Closed) = left {
+                        self.forget_session();
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => self.pause(50, 300).await,
+            }
+            self.pause(1, 30).await;
+        }
+    }
+
+    async fn pause(&mut self, min_ms: u64, max_ms: u64) {
+        let ms = min_ms + self.dice.below(max_ms - min_ms);
+        self.env.sleep(Duration::from_millis(ms)).await;
+    }
+
+    fn forget_session(&mut self) {
+        self.session = None;
+        self.watches = Watches::default();
+    }
+
+    /// Connects and opens or resumes the session; `None` if it is over.
+    async fn open(&mut self, node: u8) -> io::Result<Option<Connection>> {
+        let session = self.session.clone();
+        let (request, handshake) = self.handshake(session.as_ref());
+        let env = self.env.clone();
+        let opened = env.timeout(CONNECT_PATIENCE, self.greet(self.id, node, request, handshake)).await??;
+        let (connection, granted) = opened;
+        match granted {
+            Some(granted) => {
+                self.session = Some(granted);
+                Ok(Some(connection))
+            }
+            None => {
+                if let Some(session) = &session {
+                    self.recorder.changed(self.id, connection.id, Change::Expired { session: session.session });
+                }
+                self.recorder.changed(self.id, connection.id, Change::Disconnected);
+                self.forget_session();
+                Ok(None)
+            }
+        }
+    }
+
+    fn handshake(&self, session: Option<&Granted>) -> (Request, wire::ConnectRequest) {
+        let timeout_ms = self.workload.session_timeout_ms;
+        let last_zxid_seen = self.zxid_seen;
+        let request = match session {
+            None => Request::OpenSession { timeout_ms, last_zxid_seen },
+            Some(s) => {
+                let (session, password) = (s.session, s.password.clone());
+                Request::AttachSession { session, password, timeout_ms, last_zxid_seen }
+            }
+        };
+        let handshake = wire::ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen,
+            timeout_ms: timeout_ms as i32,
+            session: session.map_or(0, |s| s.session),
+            password: Some(session.map_or(Bytes::from_static(&[0; 16]), |s| Bytes::from(s.password.0.clone()))),
+            read_only: Some(false),
+        };
+        (request, handshake)
+    }
+
+    async fn greet(
+        &self,
+        client: u32,
+        node: u8,
+        request: Request,
+        handshake: wire::ConnectRequest,
+    ) -> io::Result<(Connection, Option<Granted>)> {
+        let address = self.servers[usize::from(node) - 1];
+        let mut stream = self.env.network.connect(address).await?;
+        let id = self.recorder.connected(client, node);
+        let session = handshake.session;
+        let call = self.recorder.call(client, session, node, id, request);
+        let mut output = BytesMut::new();
+        handshake.put(&mut output);
+        let result = async {
+            stream.write_all(&output).await?;
+            stream.flush().await?;
+            let mut input = BytesMut::new();
+            loop {
+                if let Some(frame) = wire::frame(&mut input, wire::FRAME_BYTES_MAX).map_err(io::Error::other)? {
+                    return Ok((input, frame));
+                }
+                if stream.read_buf(&mut input).await? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+            }
+        };
+        let (input, frame) = match result.await {
+            Ok(read) => read,
+            Err(error) => {
+                self.recorder.changed(client, id, Change::Disconnected);
+                return Err(error);
+            }
+        };
+        let response = wire::ConnectResponse::decode(&frame).map_err(io::Error::other)?;
+        let granted = (response.timeout_ms > 0).then(|| Granted {
+            session: response.session,
+            password: Data(response.password.map(|p| p.to_vec()).unwrap_or_default()),
+            timeout_ms: response.timeout_ms as u32,
+        });
+        let answer = match &granted {
+            Some(granted) => Response::Ok(Reply { session: Some(granted.clone()), ..Reply::default() }),
+            None => Response::Error(synod_types::ErrorCode::SessionExpired.code()),
+        };
+        self.recorder.returned(call, answer, 0);
+        let now = self.env.now();
+        let connection = Connection {
+            stream,
+            id,
+            node,
+            input,
+            output: BytesMut::new(),
+            pending: VecDeque::new(),
+            pings: VecDeque::new(),
+            set_watches: None,
+            xid: 0,
+            heard: now,
+            sent: now,
+        };
+        Ok((connection, granted))
+    }
+
+    /// Operations on a connection until it ends.
+    async fn work(&mut self, c: &mut Connection) -> io::Result<Left> {
+        let timeout = Duration::from_millis(self.session.as_ref().map_or(4_000, |s| s.timeout_ms).into());
+        if !self.watches.is_empty() {
+            self.send_set_watches(c);
+        }
+        let mut left = None;
+        loop {
+            let now = self.env.now();
+            let silent = now < self.silent_until;
+            if !silent && now.since(c.sent) >= timeout / 3 && c.pings.is_empty() {
+                let call = self.call(c, Request::Ping);
+                wire::Request::Ping.put(&mut c.output, wire::xid::PING);
+                c.pings.push_back(call);
+                c.sent = now;
+            }
+            let room = c.pending.len() < self.workload.pipeline as usize;
+            if left.is_none() && !silent && room && now >= self.next_operation {
+                if !self.signals.quiet.load(Ordering::Relaxed) {
+                    left = self.operate(c).await;
+                }
+                let clients = u64::from(self.workload.clients);
+                let gap_us = self.workload.horizon_ms * 1000 * clients / self.workload.operations.max(1);
+                self.next_operation = now + Duration::from_micros(1 + self.dice.below(2 * gap_us.max(1)));
+            }
+            if !c.output.is_empty() {
+                let data = c.output.split();
+                c.stream.write_all(&data).await?;
+                c.stream.flush().await?;
+                c.sent = now;
+            }
+            if let Some(Left::Move) = left {
+                return Ok(Left::Move);
+            }
+            if now.since(c.heard) > timeout * 2 / 3 && !silent {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let mut wake = if silent { self.silent_until } else { c.sent + timeout / 3 };
+            if !c.pings.is_empty() {
+                wake = c.heard + timeout * 2 / 3;
+            }
+            if room && !silent && left.is_none() {
+                wake = wake.min(self.next_operation);
+            }
+            let wake = wake.max(now + Duration::from_micros(100));
+            tokio::select! {
+                biased;
+                read = c.stream.read_buf(&mut c.input) => {
+                    if read? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    c.heard = self.env.now();
+                    self.take_replies(c)?;
+                    if left.is_some() && c.pending.is_empty() {
+                        return Ok(Left::Closed);
+                    }
+                }
+                () = self.env.sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn call(&self, c: &Connection, request: Request) -> Call {
+        let session = self.session.as_ref().map_or(0, |s| s.session);
+        self.recorder.call(self.id, session, c.node, c.id, request)
+    }
+
+    fn send(&mut self, c: &mut Connection, request: Request) {
+        c.xid += 1;
+        to_wire(&request).put(&mut c.output, c.xid);
+        let call = self.call(c, request.clone());
+        c.pending.push_back(Pending { xid: c.xid, call, request });
+    }
+
+    fn send_set_watches(&mut self, c: &mut Connection) {
+        let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        let (data, exist, child) = (list(&self.watches.data), list(&self.watches.exist), list(&self.watches.child));
+        let relative_zxid = self.zxid_seen;
+        let request = wire::Request::SetWatches {
+            relative_zxid,
+            data: data.clone(),
+            exist: exist.clone(),
+            child: child.clone(),
+        };
+        request.put(&mut c.output, wire::xid::SET_WATCHES);
+        c.set_watches = Some(self.call(c, Request::SetWatches { relative_zxid, data, exist, child }));
+    }
+
+    /// Picks the next operation and sends it.
+    async fn operate(&mut self, c: &mut Connection) -> Option<Left> {
+        let key = self.dice.below(self.workload.keys.into());
+        let path = format!("/k{key}");
+        let mix = self.workload.mix.clone();
+        match pick(&mix, &mut self.dice) {
+            "set" => {
+                let request = self.set(path);
+                self.send(c, request);
+            }
+            "create" => {
+                let path = if self.dice.chance(0.3) { format!("{path}/c{}", self.dice.below(4)) } else { path };
+                let create = self.create(path, false, false);
+                self.send(c, Request::Create(create));
+            }
+            "delete" => {
+                let path = if self.dice.chance(0.3) { format!("{path}/c{}", self.dice.below(4)) } else { path };
+                let version = self.version(&path);
+                self.send(c, Request::Delete { path, version });
+            }
+            "ephemeral" => {
+                let create = self.create(format!("/e{key}"), true, false);
+                self.send(c, Request::Create(create));
+            }
+            "sequential" => {
+                let ephemeral = self.dice.chance(0.3);
+                let create = self.create("/q/n-".into(), ephemeral, true);
+                self.send(c, Request::Create(create));
+            }
+            "multi" => {
+                let ops = self.multi(path);
+                self.send(c, Request::Multi { ops });
+            }
+            "get" => {
+                let (path, watch) = (self.any_node(path, key), self.dice.chance(0.4));
+                self.send(c, Request::GetData { path, watch });
+            }
+            "exists" => {
+                let (path, watch) = (self.any_node(path, key), self.dice.chance(0.5));
+                self.send(c, Request::Exists { path, watch });
+            }
+            "children" => {
+                let watch = self.dice.chance(0.4);
+                let path = if self.dice.chance(0.5) { "/q".into() } else { path };
+                self.send(c, Request::GetChildren { path, watch });
+            }
+            "sync_get" => {
+                self.send(c, Request::Sync { path: path.clone() });
+                self.send(c, Request::GetData { path, watch: false });
+            }
+            "set_get" => {
+                let request = self.set(path.clone());
+                self.send(c, request);
+                self.send(c, Request::GetData { path, watch: false });
+            }
+            "reopen" => {
+                self.send(c, Request::CloseSession);
+                return Some(Left::Closed);
+            }
+            "reconnect" => return Some(Left::Move),
+            "intrude" => self.intrude().await,
+            _ => {
+                let timeout = u64::from(self.workload.session_timeout_ms);
+                let ms = timeout / 2 + self.dice.below(3 * timeout);
+                self.silent_until = self.env.now() + Duration::from_millis(ms);
+            }
+        }
+        None
+    }
+
+    fn any_node(&mut self, path: String, key: u64) -> String {
+        match self.dice.below(6) {
+            0 => format!("/e{key}"),
+            1 => format!("{path}/c{}", self.dice.below(4)),
+            _ => path,
+        }
+    }
+
+    fn value(&mut self) -> Data {
+        self.written += 1;
+        Data::from(format!("v{}-{}", self.id, self.written).as_str())
+    }
+
+    fn version(&mut self, path: &str) -> i32 {
+        match self.versions.get(path) {
+            Some(version) if self.dice.chance(0.4) => *version,
+            _ => -1,
+        }
+    }
+
+    fn set(&mut self, path: String) -> Request {
+        let (data, version) = (self.value(), self.version(&path));
+        Request::SetData { path, data, version }
+    }
+
+    fn create(&mut self, path: String, ephemeral: bool, sequential: bool) -> Create {
+        Create { path, data: self.value(), ephemeral, sequential }
+    }
+
+    fn multi(&mut self, path: String) -> Vec<MultiOp> {
+        let count = 2 + self.dice.below(3);
+        let mut ops = Vec::new();
+        for _ in 0..count {
+            let path = if self.dice.chance(0.5) { path.clone() } else { format!("{path}/c{}", self.dice.below(4)) };
+            let version = self.version(&path);
+            ops.push(match self.dice.below(5) {
+                0 => MultiOp::Create(self.create(path, false, false)),
+                1 => MultiOp::Create(self.create("/q/m-".into(), false, true)),
+                2 => MultiOp::Delete { path, version },
+                3 => MultiOp::Check { path, version },
+                _ => MultiOp::SetData { path, data: self.value(), version },
+            });
+        }
+        ops
+    }
+
+    /// Somebody else who knows the session's id but not its password.
+    async fn intrude(&mut self) {
+        let Some(mut stolen) = self.session.clone() else { return };
+        stolen.password = Data(vec![7; 16]);
+        let node = 1 + self.dice.below(self.servers.len() as u64) as u8;
+        let (request, handshake) = self.handshake(Some(&stolen));
+        let client = self.id + INTRUDER;
+        let greeted = self.env.timeout(Duration::from_millis(300), self.greet(client, node, request, handshake)).await;
+        if let Ok(Ok((connection, _))) = greeted {
+            self.recorder.changed(client, connection.id, Change::Disconnected);
+        }
+    }
+
+    fn take_replies(&mut self, c: &mut Connection) -> io::Result<()> {
+        while let Some(frame) = wire::frame(&mut c.input, wire::FRAME_BYTES_MAX).map_err(io::Error::other)? {
+            let expected = c.pending.front().map(|p| (p.xid, to_wire(&p.request).opcode()));
+            let opcode_of = |xid| expected.filter(|(x, _)| *x == xid).map(|(_, opcode)| opcode);
+            let reply = wire::Reply::decode(&frame, opcode_of).map_err(io::Error::other)?;
+            match (reply.xid, reply.result) {
+                (wire::xid::NOTIFICATION, Ok(wire::Response::Event(event))) => {
+                    let kind = match event.kind {
+                        1 => WatchKind::Created,
+                        2 => WatchKind::Deleted,
+                        3 => WatchKind::DataChanged,
+                        _ => WatchKind::ChildrenChanged,
+                    };
+                    self.watches.fired(kind, &event.path);
+                    self.recorder.event(self.id, c.id, kind, event.path, reply.zxid);
+                }
+                (wire::xid::PING, _) => {
+                    if let Some(call) = c.pings.pop_front() {
+                        self.recorder.returned(call, Response::Ok(Reply::default()), reply.zxid);
+                    }
+                }
+                (wire::xid::SET_WATCHES, _) => {
+                    if let Some(call) = c.set_watches.take() {
+                        self.recorder.returned(call, Response::Ok(Reply::default()), reply.zxid);
+                    }
+                }
+                (xid, result) => {
+                    let Some(pending) = c.pending.pop_front() else { return Err(io::ErrorKind::InvalidData.into()) };
+                    if pending.xid != xid {
+                        return Err(io::Error::other(format!("reply {xid} where {} was due", pending.xid)));
+                    }
+                    self.zxid_seen = self.zxid_seen.max(reply.zxid);
+                    let response = from_wire(result);
+                    self.learn(&pending.request, &response);
+                    self.recorder.returned(pending.call, response, reply.zxid);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Versions for conditional writes, and watches.
+    fn learn(&mut self, request: &Request, response: &Response) {
+        if let (Request::Exists { path, watch: true }, Response::Error(-101)) = (request, response) {
+            self.watches.exist.insert(path.clone());
+        }
+        let Response::Ok(reply) = response else { return };
+        if let Some(stat) = reply.stat {
+            self.versions.insert(request.path().to_string(), stat.version);
+        }
+        match request {
+            Request::GetData { path, watch: true } | Request::Exists { path, watch: true } => {
+                self.watches.data.insert(path.clone());
+            }
+            Request::GetChildren { path, watch: true } => drop(self.watches.child.insert(path.clone())),
+            _ => {}
+        }
+    }
+}
+
+fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
+    let weights = [
+        ("set", mix.set),
+        ("create", mix.create),
+        ("delete", mix.delete),
+        ("ephemeral", mix.ephemeral),
+        ("sequential", mix.sequential),
+        ("multi", mix.multi),
+        ("get", mix.get),
+        ("exists", mix.exists),
+        ("children", mix.children),
+        ("sync_get", mix.sync_get),
+        ("set_get", mix.set_get),
+        ("reopen", mix.reopen),
+        ("reconnect", mix.reconnect),
+        ("intrude", mix.intrude),
+        ("silence", mix.silence),
+    ];
+    let total: u64 = weights.iter().map(|(_, w)| u64::from(*w)).sum();
+    let mut at = dice.below(total);
+    for (name, weight) in weights {
+        match at.checked_sub(weight.into()) {
+            Some(rest) => at = rest,
+            None => return name,
+        }
+    }
+    "set"
+}
+
+fn to_wire(request: &Request) -> wire::Request {
+    match request.clone() {
+        Request::Create(create) => wire::Request::Create2(wire_create(create)),
+        Request::Delete { path, version } => wire::Request::Delete { path, version },
+        Request::SetData { path, data, version } => {
+            wire::Request::SetData { path, data: Some(Bytes::from(data.0)), version }
+        }
+        Request::Exists { path, watch } => wire::Request::Exists { path, watch },
+        Request::GetData { path, watch } => wire::Request::GetData { path, watch },
+        Request::GetChildren { path, watch } => wire::Request::GetChildren2 { path, watch },
+        Request::Sync { path } => wire::Request::Sync { path },
+        Request::Multi { ops } => wire::Request::Multi(
+            ops.into_iter()
+                .map(|op| match op {
+                    MultiOp::Create(create) => wire::Request::Create2(wire_create(create)),
+                    MultiOp::Delete { path, version } => wire::Request::Delete { path, version },
+                    MultiOp::SetData { path, data, version } => {
+                        wire::Request::SetData { path, data: Some(Bytes::from(data.0)), version }
+                    }
+                    MultiOp::Check { path, version } => wire::Request::Check { path, version },
+                })
+                .collect(),
+        ),
+        Request::CloseSession => wire::Request::CloseSession,
+        Request::Ping => wire::Request::Ping,
+        Request::SetWatches { relative_zxid, data, exist, child } => {
+            wire::Request::SetWatches { relative_zxid, data, exist, child }
+        }
+        Request::OpenSession { .. } | Request::AttachSession { .. } => wire::Request::Ping,
+    }
+}
+
+fn wire_create(create: Create) -> wire::Create {
+    let open = Acl { perms: perms::ALL, identity: Identity { scheme: "world".into(), id: "anyone".into() } };
+    wire::Create {
+        path: create.path,
+        data: Some(Bytes::from(create.data.0)),
+        acl: Some(vec![open]),
+        flags: i32::from(create.ephemeral) + 2 * i32::from(create.sequential),
+    }
+}
+
+fn from_wire(result: Result<wire::Response, i32>) -> Response {
+    let data = |data: Option<Bytes>| Data(data.map(|d| d.to_vec()).unwrap_or_default());
+    let reply = match result {
+        Err(code) => return Response::Error(code),
+        Ok(wire::Response::Create { path }) => Reply { path: Some(path), ..Reply::default() },
+        Ok(wire::Response::Create2 { path, stat }) => {
+            Reply { path: Some(path), stat: Some(stat), ..Reply::default() }
+        }
+        Ok(wire::Response::Stat(stat)) => Reply { stat: Some(stat), ..Reply::default() },
+        Ok(wire::Response::Data { data: d, stat }) => {
+            Reply { data: Some(data(d)), stat: Some(stat), ..Reply::default() }
+        }
+        Ok(wire::Response::Children2 { children, stat }) => {
+            Reply { children: Some(children), stat: Some(stat), ..Reply::default() }
+        }
+        Ok(wire::Response::Multi(parts)) => Reply {
+            multi: parts
+                .into_iter()
+                .map(|part| match part {
+                    Ok(wire::Part::Create { path }) => MultiResult::Created { path, stat: None },
+                    Ok(wire::Part::Create2 { path, stat }) => MultiResult::Created { path, stat: Some(stat) },
+                    Ok(wire::Part::Set { stat }) => MultiResult::Set { stat: Some(stat) },
+                    Ok(wire::Part::Deleted) => MultiResult::Deleted,
+                    Ok(_) => MultiResult::Checked,
+                    Err(code) => MultiResult::Error(code),
+                })
+                .collect(),
+            ..Reply::default()
+        },
+        Ok(_) => Reply::default(),
+    };
+    Response::Ok(reply)
+}
+
+/// What the driver asks a member at the end: one operation on a connection of its own.
+pub async fn probe(env: Env, recorder: Recorder, id: u32, node: u8, servers: Vec<SocketAddr>, paths: Vec<String>) -> io::Result<()> {
+    let workload = Workload {
+        clients: 1,
+        horizon_ms: 0,
+        operations: 1,
+        keys: 1,
+        session_timeout_ms: 10_000,
+        pipeline: 64,
+        mix: Mix::default(),
+    };
+    let dice = Dice::numbered(0, 0);
+    let mut client = Client::new(id, env, recorder, Arc::default(), dice, workload, servers);
+    let Some(mut c) = client.open(node).await? else { return Err(io::ErrorKind::ConnectionAborted.into()) };
+    let create = client.create(format!("/probe-{id}-"), true, true);
+    client.send(&mut c, Request::Create(create));
+    client.send(&mut c, Request::Sync { path: "/".into() });
+    for path in paths {
+        client.send(&mut c, Request::GetData { path, watch: false });
+    }
+    client.send(&mut c, Request::CloseSession);
+    let data = c.output.split();
+    let result = async {
+        c.stream.write_all(&data).await?;
+        c.stream.flush().await?;
+        while !c.pending.is_empty() {
+            if c.stream.read_buf(&mut c.input).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            client.take_replies(&mut c)?;
+        }
+        Ok(())
+    };
+    let result = result.await;
+    client.recorder.changed(id, c.id, Change::Disconnected);
+    result
+}

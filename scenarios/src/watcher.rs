@@ -1,0 +1,158 @@
+//! Looks over the members' shoulders: who leads, what was applied, whether the invariants hold after each step.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use synod_checkers::Finding;
+use synod_checkers::history::Applied;
+use synod_node::Observer;
+use synod_node::replica::{Output, Replica, Role};
+use synod_sim::World;
+use synod_types::{Index, Term};
+
+/// Shared by the members of a run.
+#[derive(Clone)]
+pub struct Watcher {
+    world: World,
+    shared: Arc<Mutex<Watched>>,
+}
+
+/// What was seen.
+#[derive(Default)]
+pub struct Watched {
+    /// Latest figures of each member.
+    pub members: BTreeMap<u8, Seen>,
+    /// The log as applied, and the digest after each entry.
+    pub truth: Vec<Applied>,
+    entries: BTreeMap<Index, (Term, u128)>,
+    /// What is wrong, first things first.
+    pub findings: Vec<Finding>,
+    /// Rare states, seen from outside.
+    pub sometimes: BTreeMap<&'static str, u64>,
+}
+
+/// A member, as last seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// What it is.
+    pub role: Role,
+    /// Its era.
+    pub term: Term,
+    /// Highest index executed.
+    pub applied: Index,
+    /// Of its state.
+    pub digest: u128,
+    /// Whether it waits for its vote to be restored.
+    pub recovering: bool,
+}
+
+impl Watcher {
+    /// Of a world.
+    pub fn new(world: World) -> Watcher {
+        Watcher { world, shared: Arc::default() }
+    }
+
+    /// The lock.
+    pub fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The member that leads, if one does.
+    pub fn leader(&self) -> Option<u8> {
+        let watched = self.lock();
+        let leaders = watched.members.iter().filter(|(_, seen)| seen.role == Role::Leader);
+        leaders.max_by_key(|(_, seen)| seen.term).map(|(id, _)| *id)
+    }
+
+    /// A member is gone.
+    pub fn ended(&self, node: u8) {
+        self.lock().members.remove(&node);
+    }
+}
+
+impl Observer for Watcher {
+    fn stepped(&self, replica: &Replica, _appended: Option<u64>, outputs: &[Output]) {
+        let raft = replica.consensus();
+        let node = replica.config().id.0;
+        let now = self.world.now();
+        let mut guard = self.lock();
+        let watched = &mut *guard;
+        let seen = Seen {
+            role: raft.role(),
+            term: raft.term(),
+            applied: replica.state().applied().0,
+            digest: replica.state().digest(),
+            recovering: raft.is_recovering(),
+        };
+        let before = watched.members.insert(node, seen);
+        let mut reached = |point| *watched.sometimes.entry(point).or_default() += 1;
+        if before.is_none_or(|b| b.role != seen.role) {
+            match seen.role {
+                Role::Leader => reached("raft.leader_elected"),
+                Role::PreCandidate => reached("raft.pre_vote"),
+                Role::Candidate => reached("raft.campaign"),
+                Role::Follower if before.is_some_and(|b| b.role == Role::Leader) => reached("raft.leader_stepped_down"),
+                Role::Follower => {}
+            }
+        }
+        if before.is_some_and(|b| b.recovering && !seen.recovering) {
+            reached("raft.vote_restored");
+        }
+        if seen.recovering && before.is_none_or(|b| !b.recovering) {
+            reached("raft.recovering");
+        }
+        for output in outputs {
+            match output {
+                Output::Applied(entry) => {
+                    let first = !watched.entries.contains_key(&entry.index);
+                    let (term, digest) = *watched.entries.entry(entry.index).or_insert((entry.term, entry.digest));
+                    if (term, digest) != (entry.term, entry.digest) {
+                        watched.findings.push(Finding::safety(
+                            "invariants",
+                            "state machine safety",
+                            format!("index {}", entry.index.0),
+                            format!(
+                                "at {:.6} s member {node} applied index {} of term {} to digest {:032x}; another had \
+                                 term {} and digest {digest:032x}",
+                                now.0 as f64 / 1e9,
+                                entry.index.0,
+                                entry.term.0,
+                                entry.digest,
+                                term.0
+                            ),
+                        ));
+                    }
+                    if let (true, Some(proposal), Some(outcome)) = (first, &entry.proposal, &entry.outcome) {
+                        watched.truth.push(Applied {
+                            index: entry.index,
+                            term: entry.term,
+                            zxid: outcome.zxid,
+                            time_ms: proposal.time_ms,
+                            applied_ns: Some(now.0),
+                            command: proposal.command.clone(),
+                            outcome: outcome.clone(),
+                        });
+                    }
+                }
+                Output::Append { truncate: Some(_), .. } => reached("raft.truncated"),
+                Output::ResetLog { .. } => reached("raft.snapshot_installed"),
+                Output::Snapshot { .. } => reached("replica.snapshot"),
+                Output::Close { why, .. } => {
+                    reached(match *why {
+                        "the leader changed" => "replica.closed_by_leader_change",
+                        "the session moved" => "replica.session_moved",
+                        "the session ended" => "replica.session_ended",
+                        "not serving: no leader" => "replica.not_serving",
+                        "the link to the leader broke" => "replica.link_to_leader_broke",
+                        "the session is gone" => "replica.session_gone",
+                        _ => "replica.closed_otherwise",
+                    });
+                }
+                Output::Halt { why } => {
+                    let sentence = format!("at {:.6} s member {node} stopped: {why}", now.0 as f64 / 1e9);
+                    watched.findings.push(Finding::safety("replica", "digest", format!("member {node}"), sentence));
+                }
+                _ => {}
+            }
+        }
+    }
+}
