@@ -121,3 +121,28 @@ fn searched(verdict: Verdict, object: &str, show: impl Fn(usize) -> String) -> V
         Verdict::Unknown { why } => vec![finding("undecided", why).severity(Severity::Unknown)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gets_a_verdict_or_an_error_with_its_place() {
+        let path = std::env::temp_dir().join(format!("synod-check-file-{}", std::process::id()));
+        let check = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            check_file(&path, Format::Kv)
+        };
+        let call =
+            |kind: &str, value: &str| format!("{{:process 0, :type :{kind}, :f :get, :key \"k\", :value {value}}}\n");
+        let good = check(&(call("invoke", "nil") + &call("ok", "\"\""))).unwrap();
+        assert_eq!((good.verdict, good.operations), (Word::Linearizable, 1));
+        let bad = check(&(call("invoke", "nil") + &call("ok", "\"x\""))).unwrap();
+        assert_eq!((bad.verdict, bad.findings.len()), (Word::Violation, 1));
+        let cut = check(&call("invoke", "nil")).unwrap_err();
+        assert!(cut.starts_with(&format!("{}:1: ", path.display())), "{cut}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(check_file(&path, Format::Synod).unwrap_err().starts_with("read "));
+        assert!("text".parse::<Format>().is_err());
+    }
+}

@@ -1,7 +1,7 @@
 //! Histories of ZooKeeper clients as JSON lines.
 //!
-//! The first line is `{"schema":"synod-history","version":1,"source":…,"quiescent":…,"end_ns":…}`. Each line after it
-//! is one record: `{"op":{…}}` a call (`history::Operation`), `{"watch":{…}}` a delivered watch event
+//! The first line is `{"schema":"synod-history","version":1,"source":…,"quiescent":…,"end_ns":…}`. Each line after
+//! it is one record: `{"op":{…}}` a call (`history::Operation`), `{"watch":{…}}` a delivered watch event
 //! (`history::WatchEvent`), `{"connection":{…}}` a connection's fate (`history::ConnectionEvent`). The last line is
 //! `{"end":N}` with the number of records, so a file that was cut is told from a short one. Operations stand in the
 //! order of their call times. A stat is the list of its eleven fields in the order of the wire: czxid, mzxid, ctime,
@@ -29,7 +29,7 @@ struct FirstLine {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Record {
-    Op(Operation),
+    Op(Box<Operation>),
     Watch(WatchEvent),
     Connection(ConnectionEvent),
     End(usize),
@@ -100,7 +100,7 @@ pub fn parse(text: &[u8]) -> Result<History, FormatError> {
                 if history.operations.last().is_some_and(|o| o.call_ns > operation.call_ns) {
                     return error(line, "a call stands after a later one");
                 }
-                history.operations.push(operation);
+                history.operations.push(*operation);
             }
             Record::Watch(watch) => history.watches.push(watch),
             Record::Connection(connection) => history.connections.push(connection),

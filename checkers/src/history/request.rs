@@ -50,7 +50,8 @@ pub enum MultiOp {
     Check { path: String, version: i32 },
 }
 
-/// The answer: a success with what it brought, or the code of an error.
+/// The answer: a success with what it brought, or the code of an error. Most are successes: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]

@@ -10,7 +10,7 @@ pub(super) fn check(
     others: &BTreeMap<NodeId, Member>,
     voters: usize,
     seen: &Observation<'_>,
-) -> Result<(), Finding> {
+) -> Result<(), Box<Finding>> {
     let index = seen.commit;
     let term = committing.term_at(index);
     let holds = |m: &Member| m.snapshot >= index || m.durable >= index && m.term_at(index) == term;

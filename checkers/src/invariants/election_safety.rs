@@ -14,7 +14,7 @@ pub(super) struct ElectionSafety {
 }
 
 impl ElectionSafety {
-    pub fn check(&mut self, seen: &Observation<'_>) -> Result<(), Finding> {
+    pub fn check(&mut self, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         let leader = (seen.node, seen.incarnation);
         let first = *self.leaders.entry(seen.term).or_insert(leader);
         if self.leaders.len() > TERMS_MAX {

@@ -5,7 +5,7 @@
 use super::{CommittedLog, Finding, Member, NodeId, Observation, Role, broken};
 use std::collections::BTreeMap;
 
-pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Finding> {
+pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
     match missing(member, committed) {
         Some(what) => Err(broken("leader_completeness", "elected_without", seen, what)),
         None => Ok(()),
@@ -16,7 +16,7 @@ pub(super) fn committed(
     members: &BTreeMap<NodeId, Member>,
     committed: &CommittedLog,
     seen: &Observation<'_>,
-) -> Result<(), Finding> {
+) -> Result<(), Box<Finding>> {
     for (node, leader) in members.iter().filter(|(_, m)| m.role == Role::Leader && m.term > seen.term) {
         if let Some(what) = missing(leader, committed) {
             let what = format!("commits, but member {node}, which leads term {}, {what}", leader.term.0);

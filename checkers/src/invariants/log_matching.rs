@@ -13,7 +13,7 @@ pub(super) struct LogMatching {
 
 impl LogMatching {
     /// Brings the mirror of a member's log up to an observation.
-    pub fn follow(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Finding> {
+    pub fn follow(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         if let Some(from) = seen.truncated_from {
             let keep = from.0.saturating_sub(member.base + 1);
             member.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
@@ -32,7 +32,7 @@ impl LogMatching {
         Ok(())
     }
 
-    fn append(&mut self, member: &mut Member, seen: &Observation<'_>, entry: Appended) -> Result<(), Finding> {
+    fn append(&mut self, member: &mut Member, seen: &Observation<'_>, entry: Appended) -> Result<(), Box<Finding>> {
         let Appended { index, term, payload } = entry;
         if index.0 <= member.base {
             return Ok(());

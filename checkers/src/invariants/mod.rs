@@ -170,7 +170,7 @@ impl Invariants {
     ///
     /// # Errors
     /// The first theorem it breaks.
-    pub fn observe(&mut self, seen: &Observation<'_>) -> Result<(), Finding> {
+    pub fn observe(&mut self, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         let mut member = match self.members.remove(&seen.node) {
             Some(member) => member,
             None => Member::new(seen),
@@ -182,7 +182,7 @@ impl Invariants {
         Ok(())
     }
 
-    fn take(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Finding> {
+    fn take(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         monotonic::check(member, seen)?;
         let restarted = member.incarnation != seen.incarnation;
         let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
@@ -222,9 +222,9 @@ impl Invariants {
 }
 
 /// A broken theorem.
-fn broken(theorem: &str, rule: &str, seen: &Observation<'_>, what: String) -> Finding {
+fn broken(theorem: &str, rule: &str, seen: &Observation<'_>, what: String) -> Box<Finding> {
     let sentence = format!("at {} member {} in term {}: {what}", seconds(seen.at_ns), seen.node, seen.term.0);
-    Finding::safety(theorem, rule, format!("member {}", seen.node), sentence)
+    Box::new(Finding::safety(theorem, rule, format!("member {}", seen.node), sentence))
 }
 
 #[cfg(test)]

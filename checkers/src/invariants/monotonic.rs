@@ -4,7 +4,7 @@
 use super::{Finding, Index, Member, Observation, Term, broken};
 use synod_types::NodeId;
 
-pub(super) fn check(member: &Member, seen: &Observation<'_>) -> Result<(), Finding> {
+pub(super) fn check(member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
     let restarted = member.incarnation != seen.incarnation;
     if restarted && seen.disk_lost {
         return Ok(());
@@ -29,7 +29,7 @@ fn vote_rule(
     old_vote: Option<NodeId>,
     term: Term,
     vote: Option<NodeId>,
-) -> Result<(), Finding> {
+) -> Result<(), Box<Finding>> {
     if term < old_term {
         return Err(broken("monotonic", "term", seen, format!("term falls from {} to {}", old_term.0, term.0)));
     }

@@ -19,7 +19,7 @@ impl StateMachineSafety {
         old: Index,
         committed: &mut CommittedLog,
         seen: &Observation<'_>,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), Box<Finding>> {
         for index in (old.0.max(member.snapshot.0) + 1)..=seen.commit.0 {
             let Some((term, payload)) = member.entry(Index(index)) else {
                 let what = format!("commit index {} is beyond its log", seen.commit.0);
@@ -43,7 +43,7 @@ impl StateMachineSafety {
     }
 
     /// A member has applied.
-    pub fn applied(&mut self, seen: &Observation<'_>) -> Result<(), Finding> {
+    pub fn applied(&mut self, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         if seen.applied.0 == 0 {
             return Ok(());
         }

@@ -41,7 +41,7 @@ impl Actor {
         self
     }
 
-    fn show(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Finding> {
+    fn show(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Box<Finding>> {
         change(&mut self.at);
         let appended = std::mem::take(&mut self.log);
         let result = world.observe(&Observation { appended: &appended, ..self.at.clone() });
@@ -51,7 +51,7 @@ impl Actor {
     }
 
     /// Shows without new entries.
-    fn step(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Finding> {
+    fn step(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Box<Finding>> {
         change(&mut self.at);
         let result = world.observe(&self.at);
         self.at.truncated_from = None;
@@ -74,7 +74,7 @@ fn committed() -> (Invariants, Actor, Actor, Actor) {
     (world, a, b, c)
 }
 
-fn rule(result: Result<(), Finding>) -> String {
+fn rule(result: Result<(), Box<Finding>>) -> String {
     let finding = result.unwrap_err();
     format!("{}/{}", finding.oracle, finding.rule)
 }

@@ -11,7 +11,9 @@
 mod kv;
 mod register;
 mod search;
+mod steps;
 mod verify;
+mod visited;
 
 pub use kv::{Kv, KvOp};
 pub use register::{Register, RegisterOp};

@@ -15,20 +15,21 @@
 //! - a configuration is not visited again, nor one that differs from a visited one by having used up more operations
 //!   of unknown outcome.
 
+use super::steps::{BARREN, Fixed, Steps};
+use super::visited::Visited;
 use super::{Limits, Operation, Spec, Verdict};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// How many of the reads not yet placed, in the order of their calls, are asked whether they can still be explained.
 const READS_AHEAD: usize = 16;
 
 /// An operation that returned.
-struct Returned {
-    call: u64,
-    return_: u64,
-    class: u32,
-    reads: bool,
-    overwrites: bool,
+pub(super) struct Returned {
+    pub call: u64,
+    pub return_: u64,
+    pub class: u32,
+    pub reads: bool,
+    pub overwrites: bool,
     /// For a read: the operations that overwrite with something from which it can be reached. Part of `origins`.
     origins: std::ops::Range<usize>,
     /// Position in the whole history.
@@ -36,19 +37,19 @@ struct Returned {
 }
 
 /// All operations of unknown outcome that are equal. They are used in the order of their calls.
-struct Pending {
+pub(super) struct Pending {
     /// The class of returned operations that are equal, if any.
-    class: u32,
-    overwrites: bool,
+    pub class: u32,
+    pub overwrites: bool,
     /// Position of the first one's bit.
-    bit: usize,
+    pub bit: usize,
     /// Call and position in the whole history.
-    members: Vec<(u64, usize)>,
+    pub members: Vec<(u64, usize)>,
 }
 
 /// A place in the order.
 #[derive(Clone, Copy)]
-enum Placed {
+pub(super) enum Placed {
     Returned(usize),
     Pending(usize),
 }
@@ -384,263 +385,5 @@ impl<'a, S: Spec> Search<'a, S> {
             let other = &self.returned[j];
             other.class == this.class && (other.return_, j) < (this.return_, i)
         })
-    }
-}
-
-/// States as numbers, and each step from one to another taken once.
-struct Steps<'a, S: Spec> {
-    spec: &'a S,
-    /// One operation of each class.
-    ops: Vec<&'a S::Op>,
-    numbers: HashMap<S::State, u32, Fixed>,
-    states: Vec<S::State>,
-    rows: Vec<Row>,
-    /// By state, the reads that can be reached from it, once asked for.
-    reachable: Vec<Option<Vec<u32>>>,
-}
-
-/// Where the classes from `base` on lead.
-struct Row {
-    base: usize,
-    next: Vec<u32>,
-}
-
-/// The state that stands for all from which no read still to come can be reached.
-const BARREN: u32 = 1;
-const NOT_TAKEN: u32 = u32::MAX;
-const FORBIDDEN: u32 = u32::MAX - 1;
-
-impl<'a, S: Spec> Steps<'a, S> {
-    fn new(spec: &'a S, ops: Vec<&'a S::Op>) -> Steps<'a, S> {
-        let mut steps = Steps {
-            spec,
-            ops,
-            numbers: HashMap::default(),
-            states: Vec::new(),
-            rows: Vec::new(),
-            reachable: Vec::new(),
-        };
-        steps.number(spec.initial());
-        steps.push(spec.initial());
-        steps
-    }
-
-    fn number(&mut self, state: S::State) -> u32 {
-        if let Some(number) = self.numbers.get(&state) {
-            return *number;
-        }
-        let number = self.states.len() as u32;
-        self.numbers.insert(state.clone(), number);
-        self.push(state);
-        number
-    }
-
-    fn push(&mut self, state: S::State) {
-        self.states.push(state);
-        self.rows.push(Row { base: 0, next: Vec::new() });
-        self.reachable.push(None);
-    }
-
-    /// The reads that can be reached from a state.
-    fn reachable(&mut self, state: u32, returned: &[Returned]) -> &[u32] {
-        let Steps { spec, states, ops, reachable, .. } = self;
-        let reads = returned.iter().enumerate().filter(|(_, r)| r.reads);
-        reachable[state as usize].get_or_insert_with(|| {
-            reads
-                .filter(|(_, r)| spec.reaches(&states[state as usize], ops[r.class as usize]))
-                .map(|(i, _)| i as u32)
-                .collect()
-        })
-    }
-
-    #[inline]
-    fn step(&mut self, state: u32, class: u32) -> Option<u32> {
-        let row = &self.rows[state as usize];
-        let known = row.next.get((class as usize).wrapping_sub(row.base)).copied().unwrap_or(NOT_TAKEN);
-        let next = if known == NOT_TAKEN { self.take(state, class) } else { known };
-        (next != FORBIDDEN).then_some(next)
-    }
-
-    /// Whether the read `class` can be reached from the state, see `Spec::reaches`.
-    fn reaches(&self, state: u32, class: u32) -> bool {
-        state != BARREN && self.spec.reaches(&self.states[state as usize], self.ops[class as usize])
-    }
-
-    /// The operations called before the return of `read` that overwrite with something from which it can be reached.
-    fn origins_of(&mut self, returned: &[Returned], pending: &[Pending], read: usize, into: &mut Vec<Placed>) {
-        let Returned { class, return_, .. } = returned[read];
-        for (i, origin) in returned.iter().enumerate().take_while(|(_, o)| o.call <= return_) {
-            if origin.overwrites && self.step(0, origin.class).is_some_and(|s| self.reaches(s, class)) {
-                into.push(Placed::Returned(i));
-            }
-        }
-        for origin in pending.iter().filter(|o| o.overwrites) {
-            if self.step(0, origin.class).is_some_and(|s| self.reaches(s, class)) {
-                let called = origin.members.iter().take_while(|(call, _)| *call <= return_);
-                into.extend(called.enumerate().map(|(n, _)| Placed::Pending(origin.bit + n)));
-            }
-        }
-    }
-
-    fn take(&mut self, state: u32, class: u32) -> u32 {
-        let op = self.ops[class as usize];
-        if state == BARREN && !self.spec.overwrites(op) {
-            return if self.spec.reads(op) { FORBIDDEN } else { BARREN };
-        }
-        let next = match self.spec.step(&self.states[state as usize], self.ops[class as usize]) {
-            Some(next) => self.number(next),
-            None => FORBIDDEN,
-        };
-        let row = &mut self.rows[state as usize];
-        let class = class as usize;
-        // A row covers only the classes near each other in time: most states live briefly.
-        if row.next.is_empty() {
-            row.base = class;
-        }
-        if class < row.base {
-            let missing = row.base - class;
-            row.next.splice(0..0, std::iter::repeat_n(NOT_TAKEN, missing));
-            row.base = class;
-        }
-        if class - row.base >= row.next.len() {
-            row.next.resize(class - row.base + 1, NOT_TAKEN);
-        }
-        row.next[class - row.base] = next;
-        next
-    }
-}
-
-/// The configurations seen so far, compared exactly.
-struct Visited {
-    /// Open addressing; 0 is free, otherwise an entry's number plus one.
-    slots: Vec<u32>,
-    entries: Vec<Entry>,
-    /// State, first and the words of placed operations, of all entries.
-    keys: Vec<u64>,
-    /// Records of `stride` words: link to the next record (plus one) and `unseen`, then the words of used ones.
-    sets: Vec<u64>,
-    stride: usize,
-    scratch: Vec<u64>,
-}
-
-struct Entry {
-    hash: u64,
-    key: usize,
-    key_length: usize,
-    sets: u32,
-}
-
-impl Visited {
-    fn new(words: usize) -> Visited {
-        Visited {
-            slots: vec![0; 64],
-            entries: Vec::new(),
-            keys: Vec::new(),
-            sets: Vec::new(),
-            stride: words + 1,
-            scratch: Vec::new(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.sets.len() / self.stride
-    }
-
-    /// Whether the configuration is new and no visited one makes it superfluous.
-    fn insert(&mut self, state: u32, first: usize, unseen: bool, done: &[u64], used: &[u64]) -> bool {
-        self.scratch.clear();
-        self.scratch.push((first as u64) << 32 | state as u64);
-        self.scratch.extend_from_slice(&done[first / 64..]);
-        while self.scratch.len() > 1 && self.scratch.last() == Some(&0) {
-            self.scratch.pop();
-        }
-        let hash = mix(&self.scratch);
-        let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        let entry = loop {
-            match self.slots[slot] {
-                0 => break None,
-                n => {
-                    let entry = &self.entries[n as usize - 1];
-                    if entry.hash == hash && self.keys[entry.key..entry.key + entry.key_length] == self.scratch {
-                        break Some(n as usize - 1);
-                    }
-                }
-            }
-            slot = (slot + 1) & mask;
-        };
-        let head = entry.map_or(0, |e| self.entries[e].sets);
-        let mut at = head;
-        while at != 0 {
-            let record = &self.sets[(at as usize - 1) * self.stride..][..self.stride];
-            let was_unseen = record[0] >> 32 != 0;
-            // A visited one in which everything may come next covers one in which some may not.
-            if (!was_unseen || unseen) && record[1..].iter().zip(used).all(|(was, now)| was & !now == 0) {
-                return false;
-            }
-            at = record[0] as u32;
-        }
-        self.sets.push(head as u64 | (unseen as u64) << 32);
-        self.sets.extend_from_slice(used);
-        let set = self.len() as u32;
-        match entry {
-            Some(e) => self.entries[e].sets = set,
-            None => {
-                self.entries.push(Entry { hash, key: self.keys.len(), key_length: self.scratch.len(), sets: set });
-                self.keys.extend_from_slice(&self.scratch);
-                self.slots[slot] = self.entries.len() as u32;
-                if self.entries.len() * 2 > self.slots.len() {
-                    self.grow();
-                }
-            }
-        }
-        true
-    }
-
-    fn grow(&mut self) {
-        let size = self.slots.len() * 4;
-        self.slots.clear();
-        self.slots.resize(size, 0);
-        for (n, entry) in self.entries.iter().enumerate() {
-            let mut slot = entry.hash as usize & (size - 1);
-            while self.slots[slot] != 0 {
-                slot = (slot + 1) & (size - 1);
-            }
-            self.slots[slot] = n as u32 + 1;
-        }
-    }
-}
-
-fn mix(words: &[u64]) -> u64 {
-    let mut hash = 0x9e37_79b9_7f4a_7c15u64;
-    for word in words {
-        let product = (hash ^ word) as u128 * 0xd6e8_feb8_6659_fd93_u128;
-        hash = product as u64 ^ (product >> 64) as u64;
-    }
-    hash ^ hash >> 29
-}
-
-type Fixed = BuildHasherDefault<Multiply>;
-
-/// A fast hasher without a random seed. Maps with it are looked up, never walked.
-#[derive(Default)]
-struct Multiply(u64);
-
-impl Hasher for Multiply {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let product = (self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xd6e8_feb8_6659_fd93_u128;
-        self.0 = product as u64 ^ (product >> 64) as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
