@@ -3,7 +3,7 @@
 use crate::client::{Client, Signals, probe};
 use crate::plan::{Fault, Plan, What};
 use crate::recorder::Recorder;
-use crate::watcher::Watcher;
+use crate::watcher::{OnMember, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,6 +62,8 @@ pub struct Options {
     pub on_event: Option<Box<dyn FnMut(&SimEvent) + Send>>,
     /// Called with remarks of the driver: time, text.
     pub on_remark: Option<Box<dyn FnMut(Instant, String) + Send>>,
+    /// Called with changes of a member's figures.
+    pub on_member: Option<OnMember>,
     /// Keep the history.
     pub keep_history: bool,
 }
@@ -135,6 +137,9 @@ async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) ->
         hit: BTreeMap::new(),
         kinds: BTreeMap::new(),
     };
+    if let Some(hook) = options.on_member {
+        driver.watcher.on_member(hook);
+    }
     driver.set_up();
     driver.load_and_faults().await;
     let mut findings = driver.heal_and_probe().await;

@@ -7,7 +7,7 @@ use synod_checkers::history::Applied;
 use synod_node::Observer;
 use synod_node::replica::{Output, Replica, Role};
 use synod_sim::World;
-use synod_types::{Index, Term};
+use synod_types::{Index, Instant, Term};
 
 /// Shared by the members of a run.
 #[derive(Clone)]
@@ -28,15 +28,21 @@ pub struct Watched {
     pub findings: Vec<Finding>,
     /// Rare states, seen from outside.
     pub sometimes: BTreeMap<&'static str, u64>,
+    on_member: Option<OnMember>,
 }
 
+/// Called with a member's figures when they have changed: time, member, figures.
+pub type OnMember = Box<dyn FnMut(Instant, u8, &Seen) + Send>;
+
 /// A member, as last seen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seen {
     /// What it is.
     pub role: Role,
     /// Its era.
     pub term: Term,
+    /// Highest index known to be committed.
+    pub commit: Index,
     /// Highest index executed.
     pub applied: Index,
     /// Of its state.
@@ -63,6 +69,11 @@ impl Watcher {
         leaders.max_by_key(|(_, seen)| seen.term).map(|(id, _)| *id)
     }
 
+    /// Calls a function with each change of a member's figures from now on. It must not use the watcher or the world.
+    pub fn on_member(&self, hook: OnMember) {
+        self.lock().on_member = Some(hook);
+    }
+
     /// A member is gone.
     pub fn ended(&self, node: u8) {
         self.lock().members.remove(&node);
@@ -79,11 +90,15 @@ impl Observer for Watcher {
         let seen = Seen {
             role: raft.role(),
             term: raft.term(),
+            commit: raft.commit(),
             applied: replica.state().applied().0,
             digest: replica.state().digest(),
             recovering: raft.is_recovering(),
         };
         let before = watched.members.insert(node, seen);
+        if let Some(hook) = watched.on_member.as_mut().filter(|_| before != Some(seen)) {
+            hook(now, node, &seen);
+        }
         let mut reached = |point| *watched.sometimes.entry(point).or_default() += 1;
         if before.is_none_or(|b| b.role != seen.role) {
             match seen.role {
