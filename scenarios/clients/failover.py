@@ -28,6 +28,8 @@ SIZE = int(os.environ.get("SYNOD_SIZE", "3"))
 ELECTION_MS = min(max(int(os.environ.get("ZK_TICK", "2000")) // 2, 500), 2000)
 TIMEOUT_MS = 20_000
 NODES = 32
+# Calls that a node serves.
+CALLS = 25
 SESSION_EXPIRED = -112
 KINDS = {1: "created", 2: "deleted", 3: "data_changed", 4: "children_changed"}
 OPEN_ACL = struct.pack(">ii", 1, 31) + struct.pack(">i", 5) + b"world" + struct.pack(">i", 6) + b"anyone"
@@ -53,7 +55,7 @@ def hexed(raw):
 class History:
     def __init__(self):
         self.start, self.operations, self.watches, self.connections, self.count = now_ns(), [], [], [], 0
-        self.nodes, self.named = ["/failover/n%d" % i for i in range(NODES)], NODES
+        self.nodes, self.named, self.calls = ["/failover/n%d" % i for i in range(NODES)], NODES, {}
 
     def time(self):
         return now_ns() - self.start
@@ -63,10 +65,17 @@ class History:
 
     def retire(self, path):
         """Nobody can say what a node holds after a write of unknown outcome: the judge leaves such nodes out. So that
-        few are, each serves until its first one."""
+        few are, each serves for a short time."""
         if path in self.nodes:
             self.nodes[self.nodes.index(path)] = "/failover/n%d" % self.named
             self.named += 1
+
+    def node(self, chance):
+        path = chance.choice(self.nodes)
+        self.calls[path] = self.calls.get(path, 0) + 1
+        if self.calls[path] >= CALLS:
+            self.retire(path)
+        return path
 
     def write(self, path, quiescent):
         with open(path, "w") as f:
@@ -183,7 +192,7 @@ class Client:
         return response
 
     async def step(self):
-        dice, path = self.random.random(), self.random.choice(self.history.nodes)
+        dice, path = self.random.random(), self.history.node(self.random)
         if dice < 0.45:
             self.values += 1
             data = "%d-%d" % (self.id, self.values)
@@ -221,6 +230,18 @@ class Founder(Client):
     async def step(self):
         await self.create("/failover", "all", False)
         await self.create("/failover/live", "ephemerals", False)
+        self.stopping = True
+
+
+class Reader(Client):
+    """Reads every node once at the end: what was acknowledged is there."""
+
+    async def step(self):
+        if not self.live:
+            self.live = ["/failover"] + ["/failover/n%d" % i for i in range(self.history.named)]
+            await self.call({"sync": {"path": "/failover"}}, 9, text("/failover"))
+        for path in self.live:
+            await self.call({"get_data": {"path": path, "watch": False}}, 4, text(path) + b"\0")
         self.stopping = True
 
 
@@ -318,6 +339,7 @@ async def main():
     for client in clients:
         client.stopping = True
     await asyncio.wait(tasks, timeout=30)
+    await Reader(options.clients + 1, history, options.rate).run()
     history.write(options.out, quiescent=False)
     ctl("stop", "all")
     acknowledged = sum("return_ns" in o for o in history.operations)
