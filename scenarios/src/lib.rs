@@ -7,9 +7,22 @@
 //! | `client` | simulated ZooKeeper clients: real bytes, pipelined |
 //! | `recorder` | the history they make |
 //! | `watcher` | what the members do, seen from inside |
+//! | `campaign`, `coverage` | many seeds, and what they ought to reach |
+//! | `timeline` | one run as a person reads it |
+//! | `audit` | whether a seed is always the same run |
+//! | `kill_table` | which planted bugs are found |
+//! | `pool`, `progress`, `exit` | all cores, how far, how it ended |
 
+pub mod audit;
+pub mod campaign;
 pub mod client;
+pub mod coverage;
+pub mod exit;
+pub mod kill_table;
 pub mod plan;
+pub mod pool;
+pub mod progress;
 pub mod recorder;
 pub mod run;
+pub mod timeline;
 pub mod watcher;

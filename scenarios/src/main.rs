@@ -1,17 +1,61 @@
-//! The command line.
+//! The program `synod-sim`: what it understands, and how it ends. Results go to standard output, progress to standard
+//! error; exit codes are in `exit`.
 
-use synod_scenarios::plan::{Overrides, Plan};
+mod command;
 
-fn main() {
-    let seeds: u64 = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(1);
-    for seed in 0..seeds {
-        let plan = Plan::of_seed(seed, &Overrides::default());
-        let outcome = synod_scenarios::run::run(&plan, Default::default());
-        println!(
-            "seed {seed} n{} f{}: {:032x} ack {} sim {:?} took {:?} check {:?} {:?}",
-            plan.cluster.nodes, plan.faults.len(),
-            outcome.hash, outcome.acknowledged, outcome.simulated, outcome.took, outcome.checking,
-            outcome.findings.iter().map(|f| f.to_string()).collect::<Vec<_>>()
-        );
+use clap::{Parser, Subcommand};
+use command::Failed;
+use std::process::ExitCode;
+use synod_scenarios::exit::Exit;
+
+/// Runs the engine in a simulated world that tries to break it, and judges what its clients saw.
+///
+/// Exit codes: 0 everything held, 1 safety broken, 2 liveness broken, 3 undecided, 4 nondeterminism, 64 usage,
+/// 70 internal.
+#[derive(Parser)]
+#[command(name = "synod-sim", version, max_term_width = 120)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(command::run::Arguments),
+    Replay(command::replay::Arguments),
+    Audit(command::audit::Arguments),
+    Mutants(command::mutants::Arguments),
+    Check(command::check::Arguments),
+    #[command(hide = true)]
+    Hashes(command::audit::HashesArguments),
+    #[command(hide = true)]
+    Events(command::audit::EventsArguments),
+}
+
+fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Held };
+            // Nothing is left to be told to someone who does not listen.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let outcome = match line.command {
+        Command::Run(arguments) => command::run::run(&arguments),
+        Command::Replay(arguments) => command::replay::replay(&arguments),
+        Command::Audit(arguments) => command::audit::audit(&arguments),
+        Command::Mutants(arguments) => command::mutants::mutants(&arguments),
+        Command::Check(arguments) => command::check::check(&arguments),
+        Command::Hashes(arguments) => command::audit::hashes(&arguments),
+        Command::Events(arguments) => command::audit::events(&arguments),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(Failed { exit, what }) => {
+            eprintln!("synod-sim: {what}");
+            exit.into()
+        }
     }
 }

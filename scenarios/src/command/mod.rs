@@ -1,0 +1,143 @@
+//! The commands: their arguments, and what they print. The work itself is in the library.
+
+pub mod audit;
+pub mod check;
+pub mod mutants;
+pub mod replay;
+pub mod run;
+
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::path::Path;
+use synod_scenarios::exit::Exit;
+use synod_scenarios::plan::Overrides;
+use synod_types::Mutant;
+
+/// Why a command did not do what was asked.
+pub struct Failed {
+    pub exit: Exit,
+    pub what: String,
+}
+
+impl From<String> for Failed {
+    fn from(what: String) -> Failed {
+        Failed { exit: Exit::Usage, what }
+    }
+}
+
+/// What the command line may fix of the plans that seeds become.
+#[derive(clap::Args)]
+pub struct Knobs {
+    /// Members of the cluster: 3 or 5 [default: the seed's]
+    #[arg(long, value_parser = nodes)]
+    nodes: Option<u8>,
+    /// Simulated seconds of load and faults [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=86_400))]
+    horizon: Option<u64>,
+    /// Operations that the clients try to make in a seed [default: the seed's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    operations: Option<u64>,
+    /// Plants a bug; `synod-sim mutants` lists them
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
+}
+
+impl Knobs {
+    pub fn overrides(&self) -> Result<Overrides, Failed> {
+        if let Some(name) = &self.mutant {
+            mutant(name)?;
+        }
+        Ok(Overrides {
+            nodes: self.nodes,
+            horizon_s: self.horizon,
+            operations: self.operations,
+            mutant: self.mutant.clone(),
+        })
+    }
+}
+
+fn nodes(text: &str) -> Result<u8, String> {
+    match text {
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("expected 3 or 5".into()),
+    }
+}
+
+/// The planted bug of a name.
+pub fn mutant(name: &str) -> Result<Mutant, Failed> {
+    planted_bugs_are_compiled_in()?;
+    Mutant::ALL.iter().copied().find(|m| m.name() == name).ok_or_else(|| {
+        let known: Vec<&str> = Mutant::ALL.iter().map(|m| m.name()).collect();
+        Failed::from(format!("planted bug {name:?}: unknown; known are {}", known.join(", ")))
+    })
+}
+
+pub fn planted_bugs_are_compiled_in() -> Result<(), Failed> {
+    match cfg!(feature = "mutants") {
+        true => Ok(()),
+        false => Err(Failed::from("planted bugs: this program was built without the feature `mutants`".to_string())),
+    }
+}
+
+/// `N` are the seeds from 0 to N, `A..B` those from A to B, B apart.
+pub fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number of a seed"));
+    let range = match text.split_once("..") {
+        Some((from, to)) => number(from)?..number(to)?,
+        None => 0..number(text)?,
+    };
+    if range.is_empty() {
+        return Err(format!("no seed in {}..{}", range.start, range.end));
+    }
+    Ok(range)
+}
+
+/// Worker threads: as asked, or one a core.
+#[derive(clap::Args)]
+pub struct Jobs {
+    /// Worker threads [default: one a core]
+    #[arg(long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+impl Jobs {
+    pub fn count(&self) -> usize {
+        self.jobs.map_or_else(synod_scenarios::pool::cores, usize::from)
+    }
+}
+
+/// Writes a file that was asked for.
+pub fn save(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    std::fs::write(path, bytes).map_err(|e| Failed::from(format!("write {}: {e}", path.display())))
+}
+
+/// Prints; a reader that has gone away, as `head` does, is no error.
+pub fn print(text: &str) -> Result<(), Failed> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Failed { exit: Exit::Internal, what: format!("write standard output: {e}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Panics of simulated members are findings, with the seed that shows them; their messages would tear the progress.
+pub fn hush_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        assert_eq!(seeds("10"), Ok(0..10));
+        assert_eq!(seeds("5..7"), Ok(5..7));
+        for bad in ["0", "7..7", "9..3", "x", "", "..", "1..", "-1", "99999999999999999999"] {
+            assert!(seeds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Seeds against each planted bug until a checker finds it.
+//!
+//! A finding counts only if the same seed without the bug has none of its kind: what the engine does wrong by itself
+//! kills nobody.
+
+use crate::campaign::{HARNESS, run_guarded};
+use crate::plan::{Overrides, Plan};
+use crate::pool::in_order;
+use crate::progress::Progress;
+use crate::run::Options;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::time::Instant;
+use synod_checkers::Finding;
+use synod_checkers::finding::Severity;
+use synod_reports::{KillTable, Row};
+use synod_types::Mutant;
+
+/// Which bugs, and how many seeds each is given.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The bugs.
+    pub mutants: Vec<Mutant>,
+    /// Seeds, from 0 on.
+    pub seeds_max: u64,
+    /// Worker threads.
+    pub jobs: usize,
+    /// What is not the seed's to decide.
+    pub overrides: Overrides,
+}
+
+/// Whether a bug is none, so that it must survive.
+pub fn is_control(mutant: Mutant) -> bool {
+    mutant.name().starts_with("control.")
+}
+
+/// The broken promises of a seed; not those of which nobody can tell, and not the harness's own failures.
+fn broken(plan: &Plan) -> Vec<Finding> {
+    let mut findings = run_guarded(plan, Options::default()).findings;
+    findings.retain(|f| f.severity != Severity::Unknown && f.oracle != HARNESS);
+    findings
+}
+
+/// Fills the table.
+pub fn kill_table(request: &Request, progress: &mut Progress) -> KillTable {
+    let began = Instant::now();
+    // What seeds without a bug show, for those seeds that were asked.
+    let without: Mutex<BTreeMap<u64, BTreeSet<String>>> = Mutex::default();
+    let rows = request.mutants.iter().map(|mutant| {
+        let row = row(*mutant, request, &without, progress);
+        progress.line(row.to_string());
+        row
+    });
+    let rows = rows.collect();
+    KillTable::new(request.seeds_max, began.elapsed().as_secs_f64(), rows)
+}
+
+fn row(
+    mutant: Mutant,
+    request: &Request,
+    without: &Mutex<BTreeMap<u64, BTreeSet<String>>>,
+    progress: &mut Progress,
+) -> Row {
+    let with = Overrides { mutant: Some(mutant.name().into()), ..request.overrides.clone() };
+    let work = |seed| {
+        let mut findings = broken(&Plan::of_seed(seed, &with));
+        if findings.is_empty() {
+            return (None, false);
+        }
+        let lock = || without.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let known = lock().get(&seed).cloned();
+        let known = known.unwrap_or_else(|| {
+            let sound = Plan::of_seed(seed, &request.overrides);
+            broken(&sound).iter().map(Finding::fingerprint).collect()
+        });
+        lock().insert(seed, known.clone());
+        findings.retain(|f| !known.contains(&f.fingerprint()));
+        (findings.into_iter().max_by_key(|f| f.severity), !known.is_empty())
+    };
+    let mut row = Row { name: mutant.name().into(), control: is_control(mutant), ..Row::default() };
+    in_order(request.jobs, 0..request.seeds_max, work, |seed, (found, failed_without)| {
+        progress.step(|| mutant.name().to_string());
+        row.failed_without += u64::from(failed_without);
+        let Some(finding) = found else { return ControlFlow::Continue(()) };
+        row.killed = true;
+        row.seeds_to_kill = Some(seed + 1);
+        row.seed = Some(seed);
+        row.oracle = Some(finding.oracle);
+        row.rule = Some(finding.rule);
+        row.sentence = Some(finding.sentence);
+        ControlFlow::Break(())
+    });
+    row
+}
