@@ -185,6 +185,7 @@ impl<P: Payload> Raft<P> {
         for progress in self.progress.values_mut() {
             progress.active = false;
         }
+        self.repeat_chunks(out);
         out.push(Output::SetTimer(TimerKind::Quorum));
     }
 }

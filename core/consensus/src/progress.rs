@@ -18,6 +18,8 @@ pub struct Progress {
     /// The newest broadcast round it has echoed.
     pub(crate) round: u64,
     pub(crate) feed: Feed,
+    /// At the last check of the quorum a chunk of a snapshot was already waiting for its answer.
+    pub(crate) chunk_waits: bool,
     /// Last index and payload bytes of each message with entries that is not acknowledged.
     in_flight: VecDeque<(Index, usize)>,
     in_flight_bytes: usize,
@@ -44,6 +46,7 @@ impl Progress {
             active: false,
             round: 0,
             feed: Feed::Probe { paused: false },
+            chunk_waits: false,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
         }

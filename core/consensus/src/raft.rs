@@ -351,6 +351,11 @@ impl<P: Payload> Raft<P> {
         self.hard_state
     }
 
+    /// Term, vote and recovery flag as they are on disk.
+    pub fn durable_hard_state(&self) -> HardState {
+        self.durability.hard_state
+    }
+
     /// The leader of its term, if known.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader

@@ -182,7 +182,7 @@ impl<P: Payload> Raft<P> {
         let caught_up = self.durably_verified();
         if let Some(leader) = self.leader
             && term > above
-            && caught_up >= self.following.leader_commit
+            && self.following.leader_commit.is_some_and(|commit| caught_up >= commit)
             && self.log.term_at(caught_up) == Some(term)
         {
             self.standing = Standing::Voter;

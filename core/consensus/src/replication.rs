@@ -18,8 +18,8 @@ pub(crate) struct Following {
     /// The newest broadcast round heard of, and the newest one echoed.
     round: u64,
     echoed: u64,
-    /// The leader's commit index.
-    pub leader_commit: Index,
+    /// The leader's commit index, once it told it in this term.
+    pub leader_commit: Option<Index>,
 }
 
 /// The leader's half.
@@ -97,10 +97,11 @@ impl<P: Payload> Raft<P> {
 
     fn send_empty(&self, to: NodeId, feed: Feed, next: Index, round: u64, out: &mut Vec<Output<P>>) {
         // A peer that waits for a snapshot agrees with the empty log and nothing more.
-        let (prev_index, prev_term, commit) = match (feed, self.log.term_at(next.prev())) {
-            (Feed::Snapshot { .. }, _) | (_, None) => (Index(0), Term(0), Index(0)),
-            (_, Some(prev_term)) => (next.prev(), prev_term, self.commit),
+        let (prev_index, prev_term) = match (feed, self.log.term_at(next.prev())) {
+            (Feed::Snapshot { .. }, _) | (_, None) => (Index(0), Term(0)),
+            (_, Some(prev_term)) => (next.prev(), prev_term),
         };
+        let commit = self.commit;
         self.send(to, Body::Append { prev_index, prev_term, entries: Vec::new(), commit, round }, out);
     }
 
@@ -233,7 +234,7 @@ impl<P: Payload> Raft<P> {
             self.durability.truncated(from);
         }
         self.following.verified = self.following.verified.max(last_new).min(self.log.last_index());
-        self.following.leader_commit = self.following.leader_commit.max(commit);
+        self.following.leader_commit = self.following.leader_commit.max(Some(commit));
         self.commit_to(commit.min(self.following.verified), out);
         let wants_answer = if is_empty { round > 0 } else { last_new <= self.durability.index };
         if wants_answer || round > self.following.echoed || self.config.mutants.on(Mutant::RaftAckBeforeDurable) {

@@ -29,8 +29,26 @@ impl<P: Payload> Raft<P> {
     fn fetch(&mut self, peer: NodeId, meta: SnapshotMeta, offset: u64, out: &mut Vec<Output<P>>) {
         if let Some(progress) = self.progress.get_mut(&peer) {
             progress.probe(progress.next);
+            progress.chunk_waits = false;
             progress.feed = Feed::Snapshot { meta, offset, reading: true };
             out.push(Output::Fetch { peer, meta, offset });
+        }
+    }
+
+    /// The answer to a chunk is lost with the follower's link, which the leader is not told of: what waits for two
+    /// checks of the quorum is sent again. A follower that has it, or is loading it, says so or keeps silent.
+    pub(crate) fn repeat_chunks(&mut self, out: &mut Vec<Output<P>>) {
+        let mut lost = Vec::new();
+        for (peer, progress) in &mut self.progress {
+            if let Feed::Snapshot { meta, offset, reading: false } = progress.feed
+                && std::mem::replace(&mut progress.chunk_waits, true)
+            {
+                lost.push((*peer, meta, offset));
+            }
+        }
+        for (peer, meta, offset) in lost {
+            let (meta, offset) = if meta == self.snapshot { (meta, offset) } else { (self.snapshot, 0) };
+            self.fetch(peer, meta, offset, out);
         }
     }
 
