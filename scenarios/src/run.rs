@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::finding::Severity;
 use synod_checkers::history::History;
+use synod_checkers::oracles;
 use synod_checkers::Finding;
 use synod_node::{Config, Member, Stopped};
-use synod_sim::{BlockId, Dice, DiskConfig, Host, LinkConfig, SimEvent, World, run_seed};
+use synod_sim::{Dice, DiskConfig, Host, LinkConfig, SimEvent, World, run_seed};
 use synod_types::{Instant, Mutants, NodeId};
 
 /// Streams of the run's own dice; the plan has others.
@@ -75,7 +76,14 @@ pub fn run(plan: &Plan, options: Options) -> Outcome {
     let keep = options.keep_history;
     let (mut outcome, history) = run_seed(plan.seed, async |world| drive(world, plan, mutants, options).await);
     let checking = std::time::Instant::now();
-    // CHECK
+    let drift_ppm = plan.cluster.clocks.iter().map(|(ppm, _)| ppm.unsigned_abs());
+    let drifts = plan.faults.iter().filter_map(|f| match f.what {
+        What::ClockDrift { ppm, .. } => Some(ppm.unsigned_abs()),
+        _ => None,
+    });
+    let drift_ppm = drift_ppm.chain(drifts).max().unwrap_or(0);
+    let options = oracles::Options { drift_ppm, ..oracles::Options::default() };
+    outcome.findings.extend(oracles::check(&history, options));
     outcome.checking += checking.elapsed();
     outcome.took = started.elapsed();
     if keep {
@@ -109,7 +117,6 @@ struct Driver<'a> {
     down_until: BTreeMap<u8, Instant>,
     ended: Arc<Mutex<Vec<(u8, String, bool)>>>,
     remark: Option<Box<dyn FnMut(Instant, String) + Send>>,
-    blocks: BTreeMap<usize, Vec<BlockId>>,
     /// Whom a fault that names "the leader" hit.
     hit: BTreeMap<usize, u8>,
     kinds: BTreeMap<String, u64>,
@@ -123,7 +130,7 @@ async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) ->
     }
     let mut driver = Driver {
         recorder: Recorder::new(world.clone(), format!("seed {}", plan.seed)),
-        watcher: Watcher::new(world.clone()),
+        watcher: Watcher::new(world.clone(), plan.cluster.nodes.into()),
         world,
         plan,
         mutants,
@@ -133,7 +140,6 @@ async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) ->
         down_until: BTreeMap::new(),
         ended: Arc::default(),
         remark: options.on_remark,
-        blocks: BTreeMap::new(),
         hit: BTreeMap::new(),
         kinds: BTreeMap::new(),
     };
@@ -368,6 +374,7 @@ impl Driver<'_> {
             What::Wipe { node } => {
                 self.take_down(*node, until, true);
                 self.world.wipe(self.host(*node));
+                self.watcher.disk_lost(*node);
             }
             What::Rot { node } => {
                 self.take_down(*node, until, false);
@@ -472,6 +479,7 @@ impl Driver<'_> {
             true => written.last().expect("not empty").clone(),
             false => written[dice.below(written.len() as u64) as usize].clone(),
         };
+        self.watcher.disk_lost(node);
         let from = if tail { end.saturating_sub(200) } else { 4_096.min(end / 2) };
         self.world.rot(host, &path, from..end);
     }
@@ -523,8 +531,9 @@ impl Driver<'_> {
                 unserved.remove(node);
             }
             if unserved.is_empty() && self.agree() {
-                // Watch events that are on their way arrive.
-                self.world.sleep(Duration::from_millis(1_500)).await;
+                // Watch events that are on their way arrive, and clients notice connections that are dead.
+                let quiet = Duration::from_millis(u64::from(self.plan.workload.session_timeout_ms) + 1_500);
+                self.world.sleep(quiet).await;
                 if self.agree() {
                     return Vec::new();
                 }

@@ -1,13 +1,16 @@
 //! Looks over the members' shoulders: who leads, what was applied, whether the invariants hold after each step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use synod_checkers::Finding;
 use synod_checkers::history::Applied;
+use synod_checkers::invariants::{Appended, Invariants, Observation, Role as Seat};
 use synod_node::Observer;
 use synod_node::replica::{Output, Replica, Role};
 use synod_sim::World;
-use synod_types::{Index, Instant, Term};
+use synod_types::raft::Entry;
+use synod_types::{Index, Instant, Proposal, Term};
 
 /// Shared by the members of a run.
 #[derive(Clone)]
@@ -29,6 +32,10 @@ pub struct Watched {
     /// Rare states, seen from outside.
     pub sometimes: BTreeMap<&'static str, u64>,
     on_member: Option<OnMember>,
+    invariants: Option<Invariants>,
+    /// The incarnations last seen, and members whose disk lost something since.
+    incarnations: BTreeMap<u8, u64>,
+    disks_lost: BTreeSet<u8>,
 }
 
 /// Called with a member's figures when they have changed: time, member, figures.
@@ -52,9 +59,10 @@ pub struct Seen {
 }
 
 impl Watcher {
-    /// Of a world.
-    pub fn new(world: World) -> Watcher {
-        Watcher { world, shared: Arc::default() }
+    /// Of a world whose cluster has so many members.
+    pub fn new(world: World, voters: usize) -> Watcher {
+        let watched = Watched { invariants: Some(Invariants::new(voters)), ..Watched::default() };
+        Watcher { world, shared: Arc::new(Mutex::new(watched)) }
     }
 
     /// The lock.
@@ -72,6 +80,11 @@ impl Watcher {
     /// Calls a function with each change of a member's figures from now on. It must not use the watcher or the world.
     pub fn on_member(&self, hook: OnMember) {
         self.lock().on_member = Some(hook);
+    }
+
+    /// A member's disk came to lack something that was durable.
+    pub fn disk_lost(&self, node: u8) {
+        self.lock().disks_lost.insert(node);
     }
 
     /// A member is gone.
@@ -99,6 +112,7 @@ impl Observer for Watcher {
         if let Some(hook) = watched.on_member.as_mut().filter(|_| before != Some(seen)) {
             hook(now, node, &seen);
         }
+        watched.check_invariants(now, replica, outputs);
         let mut reached = |point| *watched.sometimes.entry(point).or_default() += 1;
         if before.is_none_or(|b| b.role != seen.role) {
             match seen.role {
@@ -170,4 +184,73 @@ impl Observer for Watcher {
             }
         }
     }
+}
+
+impl Watched {
+    /// Tells the invariants what the step changed.
+    fn check_invariants(&mut self, now: Instant, replica: &Replica, outputs: &[Output]) {
+        let Some(invariants) = &mut self.invariants else { return };
+        let raft = replica.consensus();
+        let id = replica.config().id;
+        let incarnation = replica.config().incarnation;
+        let restarted = self.incarnations.insert(id.0, incarnation) != Some(incarnation);
+        let mut truncated_from = None;
+        let mut appended = Vec::new();
+        if restarted {
+            let (mut index, last) = (raft.first_index(), raft.last_index());
+            while index <= last {
+                appended.extend(raft.entry(index).map(seen_entry));
+                index = index.next();
+            }
+        } else {
+            for output in outputs {
+                match output {
+                    Output::Append { truncate, entries, .. } => {
+                        if let Some(from) = truncate {
+                            appended.retain(|a: &Appended| a.index < *from);
+                            truncated_from = Some(truncated_from.map_or(*from, |f: Index| f.min(*from)));
+                        }
+                        appended.extend(entries.iter().map(seen_entry));
+                    }
+                    Output::ResetLog { .. } => {
+                        appended.clear();
+                        truncated_from = Some(Index(0));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let durable = raft.durable_hard_state();
+        let (snapshot, seat) = (raft.snapshot(), if raft.role() == Role::Leader { Seat::Leader } else { Seat::Other });
+        let observation = Observation {
+            at_ns: now.0,
+            node: id,
+            incarnation,
+            disk_lost: restarted && self.disks_lost.remove(&id.0),
+            role: seat,
+            term: raft.term(),
+            vote: raft.vote(),
+            durable_term: durable.term,
+            durable_vote: durable.vote,
+            commit: raft.commit(),
+            truncated_from,
+            appended: &appended,
+            durable: raft.durable_index(),
+            snapshot: snapshot.index,
+            snapshot_term: snapshot.term,
+            applied: replica.state().applied().0,
+            digest: replica.state().digest(),
+        };
+        if let Err(finding) = invariants.observe(&observation) {
+            // What follows from a broken theorem is noise.
+            self.findings.push(*finding);
+            self.invariants = None;
+        }
+    }
+}
+
+fn seen_entry(entry: &Entry<Arc<Proposal>>) -> Appended {
+    let mut hasher = DefaultHasher::new();
+    entry.payload.hash(&mut hasher);
+    Appended { index: entry.index, term: entry.term, payload: hasher.finish().into() }
 }

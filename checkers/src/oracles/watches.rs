@@ -269,7 +269,7 @@ impl Walk<'_> {
         let WatchEvent { kind, path, .. } = event;
         let when = seconds(event.time_ns);
         // One that `SetWatches` reports has no registration; its zxid says little.
-        if let Some(missed) = self.missed.iter_mut().find(|m| m.kind == *kind && m.path == *path) {
+        if let Some(missed) = self.missed.iter_mut().find(|m| !m.delivered && m.kind == *kind && m.path == *path) {
             missed.delivered = true;
             return;
         }

@@ -17,6 +17,7 @@ use crate::history::{Applied, History, Operation, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use synod_types::Zxid;
 use synod_types::command::Command;
+use synod_types::znode::ErrorCode;
 
 const ORACLE: &str = "zookeeper_versions";
 
@@ -189,7 +190,9 @@ fn compare(history: &History, truth: &[Applied], findings: &mut Vec<Finding>) {
             Command::Write { session, .. } | Command::CloseSession { session, .. } => session.0,
             _ => continue,
         };
-        if !sessions_seen.contains(&session) {
+        // What came over a connection that the session had left was refused: it may come at any time, to no effect.
+        let refused = matches!(applied.outcome.result, Err(ErrorCode::SessionMoved | ErrorCode::SessionExpired));
+        if refused || !sessions_seen.contains(&session) {
             continue;
         }
         let issued = issued.get(&session).map_or(&[][..], |i| i);

@@ -240,6 +240,7 @@ impl Core {
                 Output::Send { to, message } => {
                     let Some(link) = self.links.get_mut(&to) else { continue };
                     if link.up {
+                        tracing::trace!(member = shared.config.id.0, to = to.0, ?message, "send");
                         synod_wire::peer::put_message(&mut link.outbox, &message);
                         link.wake.notify_one();
                         if link.outbox.len() > LINK_BYTES_MAX {

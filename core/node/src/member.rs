@@ -186,6 +186,14 @@ impl Member {
         };
         let (storage, recovered) = Storage::open(&env, &config.folder, options).await?;
         let snapshots = storage.snapshots();
+        tracing::info!(
+            member = config.id.0,
+            hard_state = ?recovered.hard_state,
+            snapshot = recovered.snapshot.map(|s| s.index.0),
+            entries = recovered.entries.len(),
+            empty = recovered.empty,
+            "folder opened"
+        );
         if recovered.tail != Tail::Clean {
             tracing::warn!(member = config.id.0, tail = ?recovered.tail, "the log did not end cleanly");
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use synod_consensus::Input as RaftInput;
 use synod_types::session::{Owner, Password, SessionGranted};
 use synod_types::znode::ErrorCode;
-use synod_types::{Command, Identity, Index, Instant, Mutant, SessionId, Zxid};
+use synod_types::{Command, Identity, Index, Instant, Mutant, Origin, SessionId, Zxid};
 
 /// One client's connection.
 pub(crate) struct Connection {
@@ -19,6 +19,8 @@ pub(crate) struct Connection {
     pub identities: Arc<[Identity]>,
     pub zxid_seen: Zxid,
     pub queue: VecDeque<Slot>,
+    /// Syncs in the queue.
+    pub syncs: u32,
     /// When the client was last heard from.
     pub active: Instant,
     /// Heard from since the last report to the leader.
@@ -31,6 +33,8 @@ pub(crate) struct Connection {
 pub(crate) enum Slot {
     /// Waits for the log.
     Write { tag: u64, request: u64 },
+    /// A write behind a sync: not proposed before the sync is answered, or a read between the two could see it.
+    Held { tag: u64, command: Command },
     /// Waits for a confirmed index (`None`), then for its application.
     Sync { tag: u64, context: u64, index: Option<Index> },
     /// Answered, but behind others.
@@ -65,6 +69,7 @@ impl Replica {
                 identities,
                 zxid_seen,
                 queue: VecDeque::new(),
+                syncs: 0,
                 active: now.instant,
                 unreported: false,
                 ping: None,
@@ -91,7 +96,7 @@ impl Replica {
                 Command::OpenSession { session, password, timeout_ms, owner }
             }
         };
-        self.submit(connection, command);
+        self.submit(connection, 0, command);
     }
 
     pub(crate) fn attach(&mut self, now: Now, connection: ConnectionId, granted: SessionGranted) {
@@ -123,30 +128,22 @@ impl Replica {
                 self.advance(connection, out);
             }
             Request::Write(op) => {
-                *requests += 1;
-                let number = *requests;
-                c.queue.push_back(Slot::Write { tag, request: number });
-                let command =
-                    Command::Write { session, owner: c.owner, identities: c.identities.clone(), op };
-                self.waiting.insert(number, connection);
-                self.offer(number, command);
+                let command = Command::Write { session, owner: c.owner, identities: c.identities.clone(), op };
+                self.submit(connection, tag, command);
                 if self.config.mutants.on(Mutant::ReplicaReplyBeforeCommit) {
-                    self.answer_early(now, connection, number, out);
+                    self.answer_early(now, connection, out);
                 }
             }
             Request::Close => {
-                *requests += 1;
-                let number = *requests;
-                c.queue.push_back(Slot::Write { tag, request: number });
                 let command = Command::CloseSession { session, owner: c.owner };
-                self.waiting.insert(number, connection);
-                self.offer(number, command);
+                self.submit(connection, tag, command);
             }
             Request::Sync => {
                 *requests += 1;
                 let context = *requests;
                 let local = self.config.mutants.on(Mutant::ReplicaSyncLocal);
                 c.queue.push_back(Slot::Sync { tag, context, index: local.then_some(Index(0)) });
+                c.syncs += 1;
                 if local {
                     self.advance(connection, out);
                 } else {
@@ -167,15 +164,39 @@ impl Replica {
         }
     }
 
-    /// Puts a session command in the log's hands.
-    fn submit(&mut self, connection: ConnectionId, command: Command) {
-        self.requests += 1;
-        let number = self.requests;
-        self.waiting.insert(number, connection);
-        if let Some(c) = self.connections.get_mut(&connection) {
-            c.queue.push_back(Slot::Write { tag: 0, request: number });
+    /// Puts a command in the log's hands, or in the queue behind a sync.
+    fn submit(&mut self, connection: ConnectionId, tag: u64, command: Command) {
+        let Some(c) = self.connections.get_mut(&connection) else { return };
+        if c.syncs > 0 {
+            c.queue.push_back(Slot::Held { tag, command });
+            return;
         }
-        self.offer(number, command);
+        self.requests += 1;
+        let request = self.requests;
+        c.queue.push_back(Slot::Write { tag, request });
+        self.waiting.insert(request, connection);
+        self.offer(request, command);
+    }
+
+    /// A sync was answered: the writes behind it, up to the next one, go their way.
+    fn release_held(&mut self, connection: ConnectionId) {
+        let Some(c) = self.connections.get_mut(&connection) else { return };
+        c.syncs -= 1;
+        for slot in &mut c.queue {
+            match slot {
+                Slot::Sync { .. } => return,
+                Slot::Held { tag, command } => {
+                    self.requests += 1;
+                    let request = self.requests;
+                    let command = command.clone();
+                    *slot = Slot::Write { tag: *tag, request };
+                    self.waiting.insert(request, connection);
+                    let origin = Origin { node: self.config.id, incarnation: self.config.incarnation, request };
+                    self.unsent.push_back((origin, command));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The outcome of a request that was in the log's hands.
@@ -199,13 +220,18 @@ impl Replica {
     /// Answers from the front of the queue as far as possible.
     pub(crate) fn advance(&mut self, connection: ConnectionId, out: &mut Vec<Output>) {
         let applied = self.state.applied().0;
+        let mut held = false;
         loop {
+            if std::mem::take(&mut held) {
+                self.release_held(connection);
+            }
             let Some(c) = self.connections.get_mut(&connection) else { return };
             match c.queue.front() {
                 Some(Slot::Sync { index: Some(index), .. }) if *index <= applied => {
                     let Some(Slot::Sync { tag, .. }) = c.queue.pop_front() else { return };
                     let zxid = self.state.zxid();
                     out.push(Output::Reply { connection, tag, zxid, result: Ok(Reply::Nothing) });
+                    held = true;
                 }
                 Some(Slot::Done { .. }) => {
                     let Some(Slot::Done { tag, zxid, result }) = c.queue.pop_front() else { return };
@@ -248,12 +274,10 @@ impl Replica {
                 self.watches.add_persistent(connection, path, recursive);
                 Ok(Reply::Nothing)
             }
-            Request::Watching { path, mode, remove } => {
-                match self.watches.on_path(connection, &path, mode, remove) {
-                    true => Ok(Reply::Nothing),
-                    false => Err(ErrorCode::NoWatcher),
-                }
-            }
+            Request::Watching { path, mode, remove } => match self.watches.on_path(connection, &path, mode, remove) {
+                true => Ok(Reply::Nothing),
+                false => Err(ErrorCode::NoWatcher),
+            },
             Request::Nothing(result) => result.map(|()| Reply::Nothing),
             Request::Write(_) | Request::Close | Request::Sync | Request::Ping => Err(ErrorCode::SystemError),
         }
@@ -261,8 +285,7 @@ impl Replica {
 
     /// Mutant `replica.read_overtakes_write`: evaluates on arrival.
     fn evaluate_last(&mut self, connection: ConnectionId, out: &mut Vec<Output>) {
-        let Some(Slot::Local { tag, request }) =
-            self.connections.get_mut(&connection).and_then(|c| c.queue.pop_back())
+        let Some(Slot::Local { tag, request }) = self.connections.get_mut(&connection).and_then(|c| c.queue.pop_back())
         else {
             return;
         };
@@ -275,8 +298,9 @@ impl Replica {
     }
 
     /// Mutant `replica.reply_before_commit`: answers with what applying it now would give.
-    fn answer_early(&mut self, now: Now, connection: ConnectionId, number: u64, out: &mut Vec<Output>) {
+    fn answer_early(&mut self, now: Now, connection: ConnectionId, out: &mut Vec<Output>) {
         let Some((origin, command)) = self.unsent.back().cloned() else { return };
+        let number = origin.request;
         let proposal = synod_types::Proposal { origin, time_ms: now.wall_ms, command };
         let index = self.state.applied().0.next();
         let outcome = self.state.clone().apply(self.raft.term(), index, Some(&proposal), &mut Vec::new());

@@ -26,5 +26,5 @@ mod snapshots;
 mod watches;
 
 pub use io::{AppliedEntry, ConnectionId, Input, Now, Output, Reply, Request, WatchMode};
-pub use synod_consensus::Role;
 pub use replica::{Boot, Config, Replica, Status};
+pub use synod_consensus::Role;

@@ -17,6 +17,7 @@ use synod_types::raft::{HardState, SnapshotMeta};
 use synod_types::{Index, Mutant, Term};
 use synod_wire::log::{LogRecord, Place, RecordKind, put_hard_state, put_record, put_reset};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// A shorter segment has hardly room for records.
 const SEGMENT_BYTES_MIN: u64 = 32 << 10;
@@ -261,10 +262,11 @@ impl Storage {
         let ahead = match self.spare.take() {
             Some(mut receiver) => match receiver.try_recv() {
                 Ok(spare) => Some(spare),
-                Err(_) => {
+                Err(TryRecvError::Empty) => {
                     self.env.sometimes("storage: a flush waited for the next segment");
                     receiver.await.ok()
                 }
+                Err(TryRecvError::Closed) => None,
             },
             None => None,
         };
