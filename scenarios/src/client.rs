@@ -23,6 +23,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// How long a connect and its handshake may take.
 const CONNECT_PATIENCE: Duration = Duration::from_millis(2_500);
 
+/// A silent client looks up so often whether the load is over.
+const SILENCE_STEP: Duration = Duration::from_millis(500);
+
 /// What the driver tells its clients.
 #[derive(Default)]
 pub struct Signals {
@@ -284,7 +287,8 @@ impl Client {
         let mut left = None;
         loop {
             let now = self.env.now();
-            let silent = now < self.silent_until;
+            let quiet = self.signals.quiet.load(Ordering::Relaxed);
+            let silent = now < self.silent_until && !quiet;
             if !silent && now.since(c.sent) >= timeout / 3 && c.pings.is_empty() {
                 let call = self.call(c, Request::Ping);
                 wire::Request::Ping.put(&mut c.output, wire::xid::PING);
@@ -293,7 +297,7 @@ impl Client {
             }
             let room = c.pending.len() < self.workload.pipeline as usize;
             if left.is_none() && !silent && room && now >= self.next_operation {
-                if !self.signals.quiet.load(Ordering::Relaxed) {
+                if !quiet {
                     left = self.operate(c).await;
                 }
                 let clients = u64::from(self.workload.clients);
@@ -312,7 +316,7 @@ impl Client {
             if now.since(c.heard) > timeout * 2 / 3 && !silent {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let mut wake = if silent { self.silent_until } else { c.sent + timeout / 3 };
+            let mut wake = if silent { self.silent_until.min(now + SILENCE_STEP) } else { c.sent + timeout / 3 };
             if !c.pings.is_empty() {
                 wake = c.heard + timeout * 2 / 3;
             }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use synod_env::Env;
 use synod_replica::{ConnectionId, Input, Now, Output, Replica};
-use synod_state::State;
+use synod_replica::State;
 use synod_storage::Snapshots;
 use synod_types::raft::SnapshotMeta;
 use synod_types::{Index, Instant, NodeId, Term};

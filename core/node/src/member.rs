@@ -315,12 +315,12 @@ impl Member {
             let raft = core.replica.consensus();
             let up = |id: &NodeId| core.links.get(id).is_some_and(|l| l.up);
             let best = raft.progress().filter(|(id, _)| up(id)).max_by_key(|(_, p)| p.matched).map(|(id, _)| id);
-            if raft.role() == synod_consensus::Role::Leader { best } else { None }
+            if raft.role() == synod_replica::Role::Leader { best } else { None }
         };
         if let Some(to) = successor {
             self.shared.step(synod_replica::Input::Transfer { to });
             let until = self.shared.env.now() + self.shared.config.election_timeout;
-            while self.status().role == synod_consensus::Role::Leader && self.shared.env.now() < until {
+            while self.status().role == synod_replica::Role::Leader && self.shared.env.now() < until {
                 self.shared.env.sleep(Duration::from_millis(5)).await;
             }
         }

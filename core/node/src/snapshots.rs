@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use std::time::Duration;
 use synod_replica::Input;
-use synod_state::State;
+use synod_replica::State;
 use synod_storage::Snapshots;
 use synod_types::raft::SnapshotMeta;
 use synod_types::record::Record;

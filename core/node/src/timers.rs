@@ -5,7 +5,7 @@ use crate::core::Shared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use synod_consensus::TimerKind;
+use synod_replica::TimerKind;
 use synod_replica::Input;
 use synod_types::Instant;
 

@@ -3,7 +3,7 @@
 use crate::core::{Core, Shared};
 use std::fmt::Write;
 use std::sync::Arc;
-use synod_consensus::Role;
+use synod_replica::Role;
 use synod_replica::Now;
 use synod_zookeeper::Word;
 

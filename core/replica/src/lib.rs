@@ -27,4 +27,5 @@ mod watches;
 
 pub use io::{AppliedEntry, ConnectionId, Input, Now, Output, Reply, Request, WatchMode};
 pub use replica::{Boot, Config, Replica, Status};
-pub use synod_consensus::Role;
+pub use synod_consensus::{Role, TimerKind};
+pub use synod_state::{Answer, Query, State};
