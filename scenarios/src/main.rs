@@ -26,6 +26,7 @@ enum Command {
     Audit(command::audit::Arguments),
     Mutants(command::mutants::Arguments),
     Check(command::check::Arguments),
+    Model(command::model::Arguments),
     #[command(hide = true)]
     Hashes(command::audit::HashesArguments),
     #[command(hide = true)]
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => command::audit::audit(&arguments),
         Command::Mutants(arguments) => command::mutants::mutants(&arguments),
         Command::Check(arguments) => command::check::check(&arguments),
+        Command::Model(arguments) => command::model::model(&arguments),
         Command::Hashes(arguments) => command::audit::hashes(&arguments),
         Command::Events(arguments) => command::audit::events(&arguments),
     };

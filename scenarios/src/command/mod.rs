@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod model;
 pub mod mutants;
 pub mod replay;
 pub mod run;
