@@ -275,11 +275,12 @@ impl<P: Payload> Raft<P> {
             self.hard_state.term = term;
             self.hard_state.vote = None;
             self.durability.change_hard_state();
+            // Within a term it stays true: there is one leader.
+            self.following = Following::default();
         }
         self.votes = Votes::default();
         self.progress = BTreeMap::new();
         self.transfer = None;
-        self.following = Following::default();
     }
 
     /// Sends what does not rest on anything durable.

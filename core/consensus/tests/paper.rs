@@ -164,7 +164,6 @@ fn a_vote_needs_a_complete_log() {
 fn older_terms_are_decided_indirectly() {
     let log = vec![entry(1, 1, "a"), entry(2, 2, "b")];
     let mut cluster = Cluster::with_logs(vec![boot(2, log.clone()), boot(2, log.clone()), boot(2, log)]);
-    cluster.limits.append_entries_max = 1;
     cluster.timer(1, TimerKind::Election);
     cluster.say(2, 1, 3, Body::PreVoteReply { granted: true });
     cluster.flush(n(1));

@@ -13,6 +13,7 @@ use synod_types::{Index, Mutants, NodeId, Term};
 /// Base of all timers, in ticks.
 const ELECTION_TICKS: u64 = 100;
 const CHUNK_BYTES: usize = 40;
+const FAULT_KINDS: u64 = 14;
 
 /// A payload: a number that is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,10 @@ pub struct World {
     members: BTreeMap<NodeId, Member>,
     links: BTreeMap<(NodeId, NodeId), Link>,
     calm: bool,
+    /// Each seed has some kinds of faults, as bits, and a longest pause between them: rare combinations need others to
+    /// be absent.
+    fault_kinds: u64,
+    fault_pause_ticks: u64,
     next_number: u64,
     oracle: Oracle,
     /// How often something interesting happened.
@@ -148,6 +153,8 @@ impl World {
             in_flight_bytes_max: draw(8, 128) as usize,
             chunk_bytes_max: CHUNK_BYTES,
         };
+        let fault_kinds = draw(1, 1 << FAULT_KINDS) | draw(0, 1 << FAULT_KINDS);
+        let fault_pause_ticks = [20, 60, 150][draw(0, 3) as usize];
         let mut world = World {
             plan,
             limits,
@@ -158,6 +165,8 @@ impl World {
             members: BTreeMap::new(),
             links: BTreeMap::new(),
             calm: false,
+            fault_kinds,
+            fault_pause_ticks,
             next_number: 1,
             oracle: Oracle::default(),
             seen: BTreeMap::new(),
@@ -192,7 +201,13 @@ impl World {
     pub fn run(&mut self) -> Verdict {
         self.run_until(self.plan.stormy_ticks)?;
         self.heal();
-        self.run_until(self.now + 30 * ELECTION_TICKS)?;
+        // Long enough for one entry, or one chunk, a round trip.
+        for _ in 0..20 {
+            self.run_until(self.now + 10 * ELECTION_TICKS)?;
+            if self.is_level() {
+                break;
+            }
+        }
         self.check_progress()
     }
 
@@ -304,7 +319,7 @@ impl World {
             Event::Fault => {
                 if !self.calm {
                     self.fault()?;
-                    let delay = self.draw(5, 150);
+                    let delay = self.draw(5, self.fault_pause_ticks);
                     self.at(delay, Event::Fault);
                 }
                 Ok(())
@@ -564,7 +579,11 @@ impl World {
 
     fn fault(&mut self) -> Verdict {
         let (a, b) = (self.pick(), self.pick());
-        match self.draw(0, 12) {
+        let kind = self.draw(0, FAULT_KINDS);
+        if self.fault_kinds >> kind & 1 == 0 {
+            return Ok(());
+        }
+        match kind {
             0..3 if a != b => {
                 let blocked = if self.chance(50) { self.draw(1, 800) } else { 0 };
                 self.cut(a, b, blocked);
@@ -609,6 +628,18 @@ impl World {
                     for peer in peers {
                         self.cut(leader, peer, blocked);
                     }
+                }
+            }
+            12..14 => {
+                // Clocks drift: one is impatient, the others have forgotten their leader.
+                let nodes: Vec<NodeId> = self.members.keys().copied().collect();
+                for node in nodes {
+                    if self.members[&node].paused_until <= self.now {
+                        self.step(node, Input::Timer(TimerKind::Sticky))?;
+                    }
+                }
+                if self.members[&a].paused_until <= self.now {
+                    self.step(a, Input::Timer(TimerKind::Election))?;
                 }
             }
             _ => {}
@@ -802,6 +833,16 @@ impl World {
             member.applied.insert(entry.index, (entry.term, entry.payload));
         }
         Ok(())
+    }
+
+    /// Whether everyone has the same log, all of it decided.
+    fn is_level(&self) -> bool {
+        let ends = self.members.values().map(|member| {
+            member.raft.as_ref().map(|raft| (raft.last_index(), raft.commit(), raft.is_recovering(), raft.leader()))
+        });
+        let mut ends = ends.collect::<Vec<_>>();
+        ends.dedup();
+        matches!(ends[..], [Some((last, commit, false, Some(_)))] if last == commit)
     }
 
     /// One line a member.
