@@ -235,7 +235,7 @@ impl<P: Payload> Raft<P> {
             }
             Body::Vote { .. } => Body::VoteReply { granted: false },
             Body::AppendReply { matched, recovering, .. } if self.config.mutants.on(Mutant::RaftStaleAppendAck) => {
-                return self.on_append_reply(from, matched, 0, recovering, out);
+                return self.on_append_reply(from, matched.min(self.log.last_index()), 0, recovering, out);
             }
             _ => return,
         };

@@ -13,7 +13,7 @@ use synod_types::{Index, Mutants, NodeId, Term};
 /// Base of all timers, in ticks.
 const ELECTION_TICKS: u64 = 100;
 const CHUNK_BYTES: usize = 40;
-const FAULT_KINDS: u64 = 14;
+const FAULT_KINDS: u64 = 17;
 
 /// A payload: a number that is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -640,6 +640,28 @@ impl World {
                 }
                 if self.members[&a].paused_until <= self.now {
                     self.step(a, Input::Timer(TimerKind::Election))?;
+                }
+            }
+            14 => {
+                // Two campaign at once.
+                for node in [a, b] {
+                    if self.members[&node].paused_until <= self.now {
+                        self.step(node, Input::Timer(TimerKind::Election))?;
+                    }
+                }
+            }
+            15 => {
+                // Everything a member says takes long.
+                let until = self.now + self.draw(50, 600);
+                for (_, link) in self.links.iter_mut().filter(|((one, other), _)| *one == a || *other == a) {
+                    link.slow_until = until;
+                }
+            }
+            16 => {
+                // All links of a member break, and are there again soon.
+                let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != a).collect();
+                for peer in peers {
+                    self.cut(a, peer, 0);
                 }
             }
             _ => {}
