@@ -60,9 +60,10 @@ impl Progress {
         self.in_flight_bytes = 0;
     }
 
-    /// The link was lost. What the peer has durable is learnt anew: it may come back with another disk.
+    /// The link was lost. What the peer has durable is learnt anew: it may come back with another disk. Where to begin
+    /// is still a good guess.
     pub(crate) fn disconnect(&mut self) {
-        let next = self.matched.next();
+        let next = if self.matched > Index(0) { self.matched.next() } else { self.next };
         self.matched = Index(0);
         self.probe(next);
     }

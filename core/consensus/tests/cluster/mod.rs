@@ -37,6 +37,7 @@ pub struct Cluster {
     pub cut: BTreeSet<(NodeId, NodeId)>,
     pub limits: Limits,
     nonce: u64,
+    mutants: Mutants,
 }
 
 pub fn n(id: u8) -> NodeId {
@@ -58,6 +59,14 @@ impl Cluster {
         Cluster::with_logs((1..=count).map(|_| boot(0, Vec::new())).collect())
     }
 
+    /// The members start again with a planted bug.
+    pub fn plant(&mut self, mutants: Mutants) {
+        self.mutants = mutants;
+        for id in self.members.keys().copied().collect::<Vec<_>>() {
+            self.restart(id);
+        }
+    }
+
     /// Members that come up with these disks.
     pub fn with_logs(boots: Vec<Boot<Text>>) -> Cluster {
         let mut cluster = Cluster {
@@ -66,6 +75,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             limits: Limits::default(),
             nonce: 0,
+            mutants: Mutants::NONE,
         };
         let count = boots.len() as u8;
         for (id, boot) in (1..=count).map(NodeId).zip(boots) {
@@ -78,7 +88,7 @@ impl Cluster {
     pub fn start(&mut self, id: NodeId, count: u8, boot: Boot<Text>) -> Outputs {
         self.nonce += 1;
         let voters = (1..=count).map(NodeId).collect();
-        let config = Config { id, voters, mutants: Mutants::NONE, limits: self.limits };
+        let config = Config { id, voters, mutants: self.mutants, limits: self.limits };
         let (hard_state, entries, snapshot) = (boot.hard_state, boot.entries.clone(), boot.snapshot);
         let boot = Boot { nonce: self.nonce, ..boot };
         let mut out = Vec::new();
