@@ -222,7 +222,8 @@ mod tests {
                 }
               ]
             }
-        "#]].assert_eq(&text);
+        "#]]
+        .assert_eq(&text);
         assert_eq!(serde_json::from_str::<Campaign>(&text).unwrap(), example());
     }
 
@@ -239,7 +240,8 @@ mod tests {
             time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking
             resident memory: 40 MB after 100 seeds, 41 MB at the end
             200 seeds, 3 failed, 0 unknown
-            cargo sim replay 17  # watches/lost: a change was not told (3 seeds)"#]].assert_eq(&example().to_string());
+            cargo sim replay 17  # watches/lost: a change was not told (3 seeds)"#]]
+        .assert_eq(&example().to_string());
         assert_eq!(example().missed(), ["raft.vote_restored"]);
     }
 }

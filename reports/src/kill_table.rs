@@ -162,7 +162,8 @@ mod tests {
             b                                       -  SURVIVED
             control.c                               -  control survived, as it must
             control.d                               4  CONTROL KILLED: watches/lost a change was not told
-            1 of 2 killed within 500 seeds, median 2; 1 of 2 controls survived; 9 s"#]].assert_eq(&table.to_string());
+            1 of 2 killed within 500 seeds, median 2; 1 of 2 controls survived; 9 s"#]]
+        .assert_eq(&table.to_string());
         expect![[r#"
             {
               "schema": 1,
@@ -183,6 +184,7 @@ mod tests {
                 }
               ]
             }
-        "#]].assert_eq(&crate::json(&KillTable::new(500, 9.0, vec![row("a", Some(2))])));
+        "#]]
+        .assert_eq(&crate::json(&KillTable::new(500, 9.0, vec![row("a", Some(2))])));
     }
 }

@@ -58,7 +58,7 @@ mod tests {
     fn results_come_in_the_order_of_seeds() {
         let mut seen = Vec::new();
         let slow_when_even = |seed: u64| {
-            std::thread::sleep(std::time::Duration::from_millis(if seed % 2 == 0 { 5 } else { 0 }));
+            std::thread::sleep(std::time::Duration::from_millis(if seed.is_multiple_of(2) { 5 } else { 0 }));
             seed * 10
         };
         in_order(4, 3..40, slow_when_even, |seed, result| {
