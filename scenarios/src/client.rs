@@ -357,12 +357,8 @@ impl Client {
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
         let (data, exist, child) = (list(&self.watches.data), list(&self.watches.exist), list(&self.watches.child));
         let relative_zxid = self.zxid_seen;
-        let request = wire::Request::SetWatches {
-            relative_zxid,
-            data: data.clone(),
-            exist: exist.clone(),
-            child: child.clone(),
-        };
+        let request =
+            wire::Request::SetWatches { relative_zxid, data: data.clone(), exist: exist.clone(), child: child.clone() };
         request.put(&mut c.output, wire::xid::SET_WATCHES);
         c.set_watches = Some(self.call(c, Request::SetWatches { relative_zxid, data, exist, child }));
     }
@@ -632,9 +628,7 @@ fn from_wire(result: Result<wire::Response, i32>) -> Response {
     let reply = match result {
         Err(code) => return Response::Error(code),
         Ok(wire::Response::Create { path }) => Reply { path: Some(path), ..Reply::default() },
-        Ok(wire::Response::Create2 { path, stat }) => {
-            Reply { path: Some(path), stat: Some(stat), ..Reply::default() }
-        }
+        Ok(wire::Response::Create2 { path, stat }) => Reply { path: Some(path), stat: Some(stat), ..Reply::default() },
         Ok(wire::Response::Stat(stat)) => Reply { stat: Some(stat), ..Reply::default() },
         Ok(wire::Response::Data { data: d, stat }) => {
             Reply { data: Some(data(d)), stat: Some(stat), ..Reply::default() }
@@ -662,7 +656,14 @@ fn from_wire(result: Result<wire::Response, i32>) -> Response {
 }
 
 /// What the driver asks a member at the end: one operation on a connection of its own.
-pub async fn probe(env: Env, recorder: Recorder, id: u32, node: u8, servers: Vec<SocketAddr>, paths: Vec<String>) -> io::Result<()> {
+pub async fn probe(
+    env: Env,
+    recorder: Recorder,
+    id: u32,
+    node: u8,
+    servers: Vec<SocketAddr>,
+    paths: Vec<String>,
+) -> io::Result<()> {
     let workload = Workload {
         clients: 1,
         horizon_ms: 0,

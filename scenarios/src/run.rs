@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
 use synod_checkers::history::History;
 use synod_checkers::oracles;
-use synod_checkers::Finding;
 use synod_node::{Config, Member, Stopped};
 use synod_sim::{Dice, DiskConfig, Host, LinkConfig, SimEvent, World, run_seed};
 use synod_types::{Instant, Mutants, NodeId};
@@ -233,9 +233,8 @@ impl Driver<'_> {
             let (recorder, signals) = (self.recorder.clone(), self.signals.clone());
             let dice = Dice::numbered(self.plan.seed, CLIENT_STREAM + u64::from(id));
             let (workload, servers) = (self.plan.workload.clone(), self.addresses(2181));
-            self.world.start(self.clients, move |env| {
-                Client::new(id, env, recorder, signals, dice, workload, servers).run()
-            });
+            self.world
+                .start(self.clients, move |env| Client::new(id, env, recorder, signals, dice, workload, servers).run());
         }
     }
 
@@ -332,6 +331,12 @@ impl Driver<'_> {
         let until = self.world.now() + Duration::from_millis(fault.for_ms);
         let target = leader.unwrap_or(1);
         self.remark(format!("begin {:?}{}", fault.what, leader.map_or(String::new(), |l| format!(" (leader {l})"))));
+        if let What::Wipe { node } | What::Rot { node } | What::RotTail { node } = fault.what
+            && self.too_much(node)
+        {
+            self.remark("not done: no more disks may be lost before the others have recovered".into());
+            return;
+        }
         *self.kinds.entry(format!("plan:{}", fault.what.kind())).or_default() += 1;
         match &fault.what {
             What::Partition { side } => {
@@ -422,6 +427,14 @@ impl Driver<'_> {
             What::DiskFull { node } => self.world.fill_disk(self.host(*node), false),
             _ => {}
         }
+    }
+
+    /// Whether damage to this member's disk would leave fewer sound ones than a majority: what was acknowledged could
+    /// then be lost lawfully.
+    fn too_much(&self, node: u8) -> bool {
+        let nodes = self.plan.cluster.nodes;
+        let unsound = self.watcher.unsound(nodes) + usize::from(self.watcher.is_sound(node));
+        unsound > usize::from(nodes - 1) / 2
     }
 
     fn set_links_of(&self, node: u8, config: LinkConfig) {

@@ -36,6 +36,8 @@ pub struct Watched {
     /// The incarnations last seen, and members whose disk lost something since.
     incarnations: BTreeMap<u8, u64>,
     disks_lost: BTreeSet<u8>,
+    /// Members that have been ordinary voters on their present disk.
+    sound: BTreeSet<u8>,
 }
 
 /// Called with a member's figures when they have changed: time, member, figures.
@@ -84,7 +86,19 @@ impl Watcher {
 
     /// A member's disk came to lack something that was durable.
     pub fn disk_lost(&self, node: u8) {
-        self.lock().disks_lost.insert(node);
+        let mut watched = self.lock();
+        watched.disks_lost.insert(node);
+        watched.sound.remove(&node);
+    }
+
+    /// Whether a member is an ordinary voter on its present disk.
+    pub fn is_sound(&self, node: u8) -> bool {
+        self.lock().sound.contains(&node)
+    }
+
+    /// Members that never voted, or lost their disk and have not got their vote back.
+    pub fn unsound(&self, nodes: u8) -> usize {
+        usize::from(nodes) - self.lock().sound.len()
     }
 
     /// A member is gone.
@@ -111,6 +125,9 @@ impl Observer for Watcher {
         let before = watched.members.insert(node, seen);
         if let Some(hook) = watched.on_member.as_mut().filter(|_| before != Some(seen)) {
             hook(now, node, &seen);
+        }
+        if !seen.recovering && raft.durable_hard_state().term > Term(0) && !raft.durable_hard_state().recovering {
+            watched.sound.insert(node);
         }
         watched.check_invariants(now, replica, outputs);
         let mut reached = |point| *watched.sometimes.entry(point).or_default() += 1;

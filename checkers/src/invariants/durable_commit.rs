@@ -1,5 +1,6 @@
 //! When an entry is first known to be committed, it is on the disks of a majority. A member that is down counts with
-//! what it had made durable.
+//! what it had made durable; one whose disk was lost counts until it holds again what is committed: its
+//! acknowledgement may have been on the way when the disk went, and lost disks are bounded like crashed members.
 
 use super::{Finding, Member, Observation, broken};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ pub(super) fn check(
 ) -> Result<(), Box<Finding>> {
     let index = seen.commit;
     let term = committing.term_at(index);
-    let holds = |m: &Member| m.snapshot >= index || m.durable >= index && m.term_at(index) == term;
+    let holds = |m: &Member| m.lost || m.snapshot >= index || m.durable >= index && m.term_at(index) == term;
     let count = others.values().filter(|m| holds(m)).count() + usize::from(holds(committing));
     if count > voters / 2 {
         return Ok(());

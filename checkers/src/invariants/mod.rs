@@ -87,6 +87,8 @@ struct Member {
     snapshot: Index,
     snapshot_term: Term,
     applied: Index,
+    /// Its disk came back without what it once held, and it does not hold what is committed again yet.
+    lost: bool,
     /// Term and payload of the entries after `base`.
     log: VecDeque<(Term, u128)>,
     base: u64,
@@ -106,6 +108,7 @@ impl Member {
             snapshot: observation.snapshot,
             snapshot_term: observation.snapshot_term,
             applied: Index(0),
+            lost: false,
             log: VecDeque::new(),
             base: observation.snapshot.0,
         }
@@ -188,13 +191,14 @@ impl Invariants {
         let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
         let old_commit = if restarted { Index(0) } else { member.commit };
         if restarted {
-            *member = Member::new(seen);
+            *member = Member { lost: member.lost || seen.disk_lost, ..Member::new(seen) };
         }
         self.log_matching.follow(member, seen)?;
         member.incarnation = seen.incarnation;
         (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
         (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);
         (member.commit, member.durable, member.applied) = (seen.commit, seen.durable, seen.applied);
+        member.lost &= seen.durable < self.committed.last;
         if seen.role == Role::Leader && !was_leader {
             self.election_safety.check(seen)?;
             leader_completeness::elected(member, &self.committed, seen)?;

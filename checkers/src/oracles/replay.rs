@@ -181,7 +181,9 @@ impl Replaying<'_> {
                     }
                 }
             }
-            Command::CloseSession { session, .. } | Command::ExpireSession { session } if outcome.result.is_ok() => {
+            Command::CloseSession { session, .. } | Command::ExpireSession { session, .. }
+                if outcome.result.is_ok() =>
+            {
                 self.sessions.remove(&session.0);
                 self.tree.end_session(stamp, session.0);
             }

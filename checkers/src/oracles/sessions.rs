@@ -39,7 +39,7 @@ pub fn check(history: &History, options: Options) -> Vec<Finding> {
         for applied in truth.iter().filter(|a| a.outcome.result.is_ok()) {
             let (session, expired) = match &applied.command {
                 Command::CloseSession { session, .. } => (session.0, false),
-                Command::ExpireSession { session } => (session.0, true),
+                Command::ExpireSession { session, .. } => (session.0, true),
                 _ => continue,
             };
             if let Some(session) = sessions.get_mut(&session) {

@@ -177,7 +177,7 @@ impl World {
         let id = SessionId(session(client));
         let command = match asked {
             true => Command::CloseSession { session: id, owner: owner(client) },
-            false => Command::ExpireSession { session: id },
+            false => Command::ExpireSession { session: id, owner: owner(client) },
         };
         self.log(command, Ok(command::Applied::Done));
         self.tree.end_session(self.stamp(), id.0);

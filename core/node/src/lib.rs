@@ -31,7 +31,7 @@ mod words;
 pub use figures::Figures;
 pub use member::{Config, Error, Member, Stopped};
 pub use observer::Observer;
-pub use synod_replica::Role;
 pub use synod_env as env;
 pub use synod_replica as replica;
+pub use synod_replica::Role;
 pub use synod_storage as storage;

@@ -5,8 +5,8 @@ use crate::core::Shared;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use synod_replica::TimerKind;
 use synod_replica::Input;
+use synod_replica::TimerKind;
 use synod_types::Instant;
 
 /// Deadlines.

@@ -3,8 +3,8 @@
 use crate::core::{Core, Shared};
 use std::fmt::Write;
 use std::sync::Arc;
-use synod_replica::Role;
 use synod_replica::Now;
+use synod_replica::Role;
 use synod_zookeeper::Word;
 
 /// The version of ZooKeeper whose behaviour is offered; clients parse it.

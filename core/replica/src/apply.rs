@@ -91,7 +91,7 @@ impl Replica {
                     self.close(connection, "the session is gone", out);
                 }
             }
-            Command::CloseSession { session, .. } | Command::ExpireSession { session } => {
+            Command::CloseSession { session, .. } | Command::ExpireSession { session, .. } => {
                 if let Some(connection) = connection {
                     let result = outcome.result.clone().map(Reply::Applied);
                     self.complete(connection, origin.request, outcome.zxid, result, out);

@@ -122,10 +122,11 @@ impl Replica {
     /// A member from what is on its disk.
     pub fn new(now: Now, config: Config, boot: Boot, out: &mut Vec<Output>) -> Replica {
         let mut raft_out = Vec::new();
-        let (meta, state) = match boot.snapshot {
+        let (meta, mut state) = match boot.snapshot {
             Some((meta, state)) => (Some(meta), state),
             None => (None, State::new(config.mutants, bytes::Bytes::new())),
         };
+        state.set_member(config.id.0);
         let raft = Raft::new(
             synod_consensus::Config {
                 id: config.id,

@@ -121,6 +121,10 @@ impl Replica {
     pub(crate) fn session_alive(&mut self, now: Now, session: SessionId, timeout_ms: u32) {
         if self.role == Role::Leader {
             let lease = self.lease(timeout_ms);
+            // An expiry on its way is void: it names the session's former connection.
+            if self.sessions.expiring.remove(&session) {
+                self.sessions.heard.remove(&session);
+            }
             self.sessions.watch_over(session, now.instant, lease);
         }
     }
@@ -279,7 +283,7 @@ impl Replica {
             }
             self.sessions.due.remove(&(at, session));
             let Some(mut heard) = self.sessions.heard.get(&session).copied() else { continue };
-            let Some(timeout_ms) = self.state.session(session).map(|s| s.timeout_ms) else {
+            let Some((timeout_ms, owner)) = self.state.session(session).map(|s| (s.timeout_ms, s.owner)) else {
                 self.sessions.forget(session);
                 continue;
             };
@@ -299,7 +303,7 @@ impl Replica {
             // Asked again if this proposal is lost with the leadership: the next leader has deadlines of its own.
             self.requests += 1;
             let request = self.requests;
-            self.offer(request, Command::ExpireSession { session });
+            self.offer(request, Command::ExpireSession { session, owner });
         }
     }
 

@@ -36,6 +36,7 @@ impl Replica {
                 self.close(connection, "a snapshot took the place of the state", out);
             }
             self.state = state;
+            self.state.set_member(self.config.id.0);
             self.entries_since_snapshot = 0;
             self.bytes_since_snapshot = 0;
             self.digests.clear();

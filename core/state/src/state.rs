@@ -116,13 +116,8 @@ impl State {
             Command::AttachSession { session, password, timeout_ms, owner } => {
                 self.attach_session(*session, *password, *timeout_ms, *owner)
             }
-            Command::CloseSession { session, owner } => {
+            Command::CloseSession { session, owner } | Command::ExpireSession { session, owner } => {
                 self.owned(*session, *owner)?;
-                self.end_session(*session, time_ms, events);
-                Ok(Applied::Done)
-            }
-            Command::ExpireSession { session } => {
-                self.sessions.get(session).ok_or(ErrorCode::SessionExpired)?;
                 self.end_session(*session, time_ms, events);
                 Ok(Applied::Done)
             }

@@ -44,8 +44,9 @@ pub enum Command {
     AttachSession { session: SessionId, password: Password, timeout_ms: u32, owner: Owner },
     /// The client ends its session. Its ephemeral nodes go with it.
     CloseSession { session: SessionId, owner: Owner },
-    /// The leader found that the session's time is over. Decided by the proposal, never in apply.
-    ExpireSession { session: SessionId },
+    /// The leader found that the session's time is over. Decided by the proposal, never in apply; void if the session
+    /// has another owner by then: its client came back while the proposal was on its way.
+    ExpireSession { session: SessionId, owner: Owner },
     /// A client's write.
     Write { session: SessionId, owner: Owner, identities: Arc<[Identity]>, op: WriteOp },
     /// The leader found a container or TTL node that is due; apply checks again that it is childless.

@@ -138,9 +138,10 @@ pub(crate) fn put_command(out: &mut BytesMut, command: &Command) {
             out.put_i64_le(session.0);
             put_owner(out, owner);
         }
-        Command::ExpireSession { session } => {
+        Command::ExpireSession { session, owner } => {
             out.put_u8(4);
             out.put_i64_le(session.0);
+            put_owner(out, owner);
         }
         Command::Write { session, owner, identities, op } => {
             let mut head = [5; 26];
@@ -175,7 +176,7 @@ pub(crate) fn command(reader: &mut Reader<'_>) -> Result<Command, Error> {
             owner: owner(reader)?,
         },
         3 => Command::CloseSession { session: SessionId(reader.i64()?), owner: owner(reader)? },
-        4 => Command::ExpireSession { session: SessionId(reader.i64()?) },
+        4 => Command::ExpireSession { session: SessionId(reader.i64()?), owner: owner(reader)? },
         5 => Command::Write {
             session: SessionId(reader.i64()?),
             owner: owner(reader)?,

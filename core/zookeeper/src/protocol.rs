@@ -247,8 +247,8 @@ impl Protocol {
             opcode::SYNC | opcode::MULTI if result != Err(ErrorCode::MarshallingError) => self.echoes.pop_front(),
             _ => None,
         };
-        let unknown = matches!(result, Err(ErrorCode::Unimplemented | ErrorCode::AuthFailed))
-            && !requests::known(header.opcode);
+        let unknown =
+            matches!(result, Err(ErrorCode::Unimplemented | ErrorCode::AuthFailed)) && !requests::known(header.opcode);
         crate::replies::put(header, zxid, result, echo, &self.identities, out);
         if unknown {
             self.phase = Phase::Closing;

@@ -2,8 +2,8 @@
 
 use crate::protocol::Echo;
 use bytes::BytesMut;
-use synod_replica::Reply;
 use synod_replica::Answer;
+use synod_replica::Reply;
 use synod_types::command::{Applied, Written};
 use synod_types::{ErrorCode, Identity, Zxid};
 use synod_wire::zookeeper::{self as wire, ClientInfo, Part, RequestHeader, Response, opcode};

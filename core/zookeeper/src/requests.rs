@@ -1,7 +1,7 @@
 //! What each operation asks of the replica.
 
-use synod_replica::{Request, WatchMode};
 use synod_replica::Query;
+use synod_replica::{Request, WatchMode};
 use synod_types::{ErrorCode, SessionId, Zxid};
 use synod_wire::zookeeper::{self as wire, opcode};
 

@@ -124,15 +124,8 @@ impl Naive {
                     _ => Err(ErrorCode::SessionExpired),
                 }
             }
-            Command::CloseSession { session, owner } => {
+            Command::CloseSession { session, owner } | Command::ExpireSession { session, owner } => {
                 self.connected(*session, *owner)?;
-                self.end(*session, told);
-                Ok(Applied::Done)
-            }
-            Command::ExpireSession { session } => {
-                if !self.sessions.contains_key(&session.0) {
-                    return Err(ErrorCode::SessionExpired);
-                }
                 self.end(*session, told);
                 Ok(Applied::Done)
             }

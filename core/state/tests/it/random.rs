@@ -120,7 +120,7 @@ fn command() -> BoxedStrategy<Command> {
         4 => open,
         3 => attach,
         1 => (session(), owner()).prop_map(|(session, owner)| Command::CloseSession { session, owner }),
-        1 => session().prop_map(|session| Command::ExpireSession { session }),
+        1 => (session(), owner()).prop_map(|(session, owner)| Command::ExpireSession { session, owner }),
         2 => path().prop_map(|path| Command::Reap { path }),
         40 => (session(), owner(), identities(), write())
             .prop_map(|(session, owner, identities, op)| Command::Write { session, owner, identities, op }),

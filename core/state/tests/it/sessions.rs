@@ -57,7 +57,7 @@ fn attaching_needs_the_password() {
 fn the_end_of_a_session_deletes_its_ephemeral_nodes_in_one_transaction() {
     for end in [
         Command::CloseSession { session: SessionId(1), owner: OWNER },
-        Command::ExpireSession { session: SessionId(1) },
+        Command::ExpireSession { session: SessionId(1), owner: OWNER },
     ] {
         let mut world = World::new();
         world.create("/p").unwrap();

@@ -127,7 +127,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::AttachSession { session, password, timeout_ms, owner }
         }),
         (session(), owner()).prop_map(|(session, owner)| Command::CloseSession { session, owner }),
-        session().prop_map(|session| Command::ExpireSession { session }),
+        (session(), owner()).prop_map(|(session, owner)| Command::ExpireSession { session, owner }),
         (session(), owner(), vec(identity(), 0..4), op()).prop_map(|(session, owner, identities, op)| {
             Command::Write { session, owner, identities: identities.into(), op }
         }),
