@@ -97,13 +97,18 @@ impl<P: Payload> Raft<P> {
         let granted = term > self.hard_state.term
             && !self.hears_leader()
             && self.is_voter()
-            && self.log.is_at_most(last_index, last_term);
+            && self.is_matched_by(last_index, last_term);
         if granted {
             // It speaks of the term the candidate would campaign in.
             self.send_when_durable(from, Message { term, body: Body::PreVoteReply { granted } }, out);
         } else {
             self.send(from, Body::PreVoteReply { granted }, out);
         }
+    }
+
+    /// Whether a candidate's log is at least as complete as the own one.
+    fn is_matched_by(&self, last_index: Index, last_term: Term) -> bool {
+        self.log.is_at_most(last_index, last_term) || self.config.mutants.on(Mutant::RaftVoteStaleLog)
     }
 
     pub(crate) fn on_pre_vote_granted(&mut self, from: NodeId, term: Term, out: &mut Vec<Output<P>>) {
@@ -117,9 +122,8 @@ impl<P: Payload> Raft<P> {
             None => true,
             Some(candidate) => candidate == from || self.config.mutants.on(Mutant::RaftVoteTwice),
         };
-        let log_is_behind =
-            !self.log.is_at_most(last_index, last_term) && !self.config.mutants.on(Mutant::RaftVoteStaleLog);
-        let granted = vote_is_free && !log_is_behind && self.is_voter() && self.leader.is_none();
+        let granted =
+            vote_is_free && self.is_matched_by(last_index, last_term) && self.is_voter() && self.leader.is_none();
         if granted {
             if self.hard_state.vote != Some(from) {
                 self.hard_state.vote = Some(from);

@@ -44,6 +44,10 @@ pub struct Config {
     pub log_keep: u64,
     /// Length of a log segment.
     pub segment_bytes: u64,
+    /// Bytes of a message that carries a piece of a snapshot.
+    pub chunk_bytes: usize,
+    /// Entries in one message to a follower.
+    pub append_entries_max: usize,
     /// Connections of clients; 0: no limit.
     pub connections_max: usize,
     /// Connections from one address; 0: no limit.
@@ -77,6 +81,8 @@ impl Config {
             snapshot_bytes: 256 << 20,
             log_keep: 10_000,
             segment_bytes: 64 << 20,
+            chunk_bytes: 256 << 10,
+            append_entries_max: 4096,
             connections_max: 0,
             connections_per_address_max: 0,
             outstanding_max: 50_000,
@@ -241,6 +247,7 @@ impl Member {
                 snapshot_entries: config.snapshot_entries,
                 snapshot_bytes: config.snapshot_bytes,
                 log_keep: config.log_keep,
+                append_entries_max: config.append_entries_max,
                 outstanding_max: config.outstanding_max,
                 reap_every: config.reap_every,
                 trace: config.trace,

@@ -14,8 +14,6 @@ use synod_wire::record::{SnapshotDecoder, SnapshotEncoder};
 
 /// Bytes encoded before the core thread and the disk get a turn.
 const PIECE_BYTES: usize = 256 << 10;
-/// Bytes of a message that carries a piece of a snapshot.
-const CHUNK_BYTES: usize = 256 << 10;
 /// What the simulator charges for encoding or decoding a piece.
 const PIECE_COST: Duration = Duration::from_micros(300);
 
@@ -40,7 +38,7 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) {
             shared.env.sometimes("node.snapshot_written");
         }),
         Work::Fetch { peer, meta, offset } => shared.env.clone().spawn("snapshot-send", async move {
-            let input = match shared.snapshots.read_chunk(meta, offset, CHUNK_BYTES).await {
+            let input = match shared.snapshots.read_chunk(meta, offset, shared.config.chunk_bytes).await {
                 Ok((data, done)) => Input::Fetched { peer, meta, offset, data, done },
                 Err(_) => Input::FetchFailed { peer, meta },
             };

@@ -28,7 +28,7 @@ pub fn env() -> Env {
         clock: Arc::new(clock::RealClock::new()),
         network: Arc::new(network::RealNetwork),
         disk: Arc::new(disk::RealDisk::new(runtime.clone())),
-        random: Arc::new(tasks::RealRandom),
+        random: Arc::new(tasks::RealRandom::new()),
         tasks: Arc::new(tasks::RealTasks::new(runtime)),
     }
 }

@@ -1,6 +1,9 @@
 //! Tasks, worker threads and the system's randomness.
 
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::time::Duration;
 use synod_env::{BoxFuture, Random, Tasks};
 use tokio::runtime::Handle;
@@ -38,11 +41,20 @@ impl Tasks for RealTasks {
     fn sometimes(&self, _point: &'static str) {}
 }
 
-/// The system's random numbers.
-pub struct RealRandom;
+/// Random numbers of cryptographic quality, seeded by the system: a member draws two with every message, too many for
+/// system calls.
+pub struct RealRandom(Mutex<ChaCha12Rng>);
+
+impl RealRandom {
+    pub fn new() -> RealRandom {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).unwrap_or_else(|error| panic!("read system randomness: {error}"));
+        RealRandom(Mutex::new(ChaCha12Rng::from_seed(seed)))
+    }
+}
 
 impl Random for RealRandom {
     fn next_u64(&self) -> u64 {
-        getrandom::u64().unwrap_or_else(|error| panic!("read system randomness: {error}"))
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next_u64()
     }
 }

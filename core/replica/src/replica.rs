@@ -31,6 +31,8 @@ pub struct Config {
     pub snapshot_bytes: u64,
     /// Entries kept behind a snapshot for followers that lag a little.
     pub log_keep: u64,
+    /// Entries in one message to a follower.
+    pub append_entries_max: usize,
     /// Requests that may wait at this member; more are refused with `ThrottledOp`.
     pub outstanding_max: usize,
     /// How often containers and TTL nodes are looked for.
@@ -132,7 +134,10 @@ impl Replica {
                 id: config.id,
                 voters: config.voters.clone(),
                 mutants: config.mutants,
-                limits: synod_consensus::Limits::default(),
+                limits: synod_consensus::Limits {
+                    append_entries_max: config.append_entries_max,
+                    ..synod_consensus::Limits::default()
+                },
             },
             synod_consensus::Boot {
                 hard_state: boot.hard_state,

@@ -30,7 +30,7 @@ macro_rules! mutants {
 mutants! {
     RaftCountDuplicateVotes = "raft.count_duplicate_votes": "votes are counted by message, not by sender",
     RaftVoteTwice = "raft.vote_twice": "a member votes again in a term in which it has voted",
-    RaftVoteStaleLog = "raft.vote_stale_log": "a vote is granted to a candidate whose log is behind",
+    RaftVoteStaleLog = "raft.vote_stale_log": "a vote or pre-vote is granted to a candidate whose log is behind",
     RaftVoteBeforeDurable = "raft.vote_before_durable": "a vote is sent before it is durable",
     RaftCommitOldTermByCount = "raft.commit_old_term_by_count": "an entry of an older term is committed by counting replicas",
     RaftCommitWithoutQuorum = "raft.commit_without_quorum": "an entry is committed one acknowledgement short of a majority",
