@@ -24,5 +24,6 @@ pub mod pool;
 pub mod progress;
 pub mod recorder;
 pub mod run;
+mod scenes;
 pub mod timeline;
 pub mod watcher;

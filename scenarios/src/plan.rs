@@ -2,6 +2,7 @@
 //! meaning ("pause node 2 at 4100 ms for 1900 ms"), so it survives changes of the code, and a fault can be taken out
 //! without moving the others: plan, network, disks, processes and workload draw from streams of their own.
 
+use crate::scenes;
 use serde::{Deserialize, Serialize};
 use synod_sim::Dice;
 
@@ -50,6 +51,9 @@ pub struct Cluster {
     pub log_keep: u64,
     /// Length of a log segment in bytes: small, so that segments roll.
     pub segment_bytes: u64,
+    /// Entries in one message to a follower, and bytes of a snapshot in one: small, so that it takes several.
+    pub append_entries_max: usize,
+    pub chunk_bytes: usize,
     /// Delay of a segment on the network: least, most, microseconds.
     pub latency_us: (u64, u64),
     /// Probability of a tail, and its length in milliseconds.
@@ -135,6 +139,10 @@ pub enum What {
     OneWay { from: u8, to: u8 },
     /// The leader of that moment is cut off from the other members, though not from clients.
     IsolateLeader,
+    /// Each leader of that time falls, so long after it was elected, for so long.
+    HuntLeaders { how: Hunt, after_ms: u64, hold_ms: u64 },
+    /// Every connection between two machines is reset again and again.
+    Flap { a: u8, b: u8, every_ms: u64 },
     /// Segments take longer: milliseconds, to and from one machine.
     Delay { node: u8, by_ms: u64 },
     /// Segments get lost, to and from one machine.
@@ -171,6 +179,22 @@ pub enum What {
     DiskFull { node: u8 },
 }
 
+/// How a leader falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hunt {
+    /// Cut off from the other members.
+    Isolate,
+    /// Nothing passes from it to the other members; the way back is open.
+    Mute,
+    /// The process dies.
+    Crash,
+    /// The power fails.
+    PowerFailure,
+    /// The process stands still.
+    Pause,
+}
+
 impl What {
     /// The kind's name in reports.
     pub fn kind(&self) -> &'static str {
@@ -179,6 +203,8 @@ impl What {
             What::PartialPartition { .. } => "partial-partition",
             What::OneWay { .. } => "one-way",
             What::IsolateLeader => "isolate-leader",
+            What::HuntLeaders { .. } => "hunt-leaders",
+            What::Flap { .. } => "flap",
             What::Delay { .. } => "delay",
             What::Loss { .. } => "loss",
             What::Reset { .. } => "reset",
@@ -233,6 +259,8 @@ impl Plan {
             snapshot_entries: [40, 120, 400, 100_000][d.below(4) as usize],
             log_keep: [5, 30, 200][d.below(3) as usize],
             segment_bytes: [16 << 10, 64 << 10, 1 << 20][d.below(3) as usize],
+            append_entries_max: [1, 3, 4096][d.below(3) as usize],
+            chunk_bytes: [600, 3_000, 256 << 10][d.below(3) as usize],
             latency_us: if d.chance(0.8) { (100, 1_000) } else { (500, 15_000) },
             tail: if d.chance(0.3) { (0.01, 20 + d.below(200)) } else { (0.0, 0) },
             loss: if d.chance(0.2) { 0.001 + d.below(20) as f64 / 1000.0 } else { 0.0 },
@@ -291,8 +319,11 @@ impl What {
             What::Partition { side } => side.clone(),
             What::PowerFailure { nodes } => nodes.clone(),
             What::PartialPartition { pairs } => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
-            What::OneWay { from: a, to: b } | What::Reset { a, b } | What::HalfOpen { a, b } => vec![*a, *b],
-            What::IsolateLeader | What::CrashLeader | What::PauseLeader => Vec::new(),
+            What::OneWay { from: a, to: b }
+            | What::Reset { a, b }
+            | What::HalfOpen { a, b }
+            | What::Flap { a, b, .. } => vec![*a, *b],
+            What::IsolateLeader | What::CrashLeader | What::PauseLeader | What::HuntLeaders { .. } => Vec::new(),
             What::Delay { node, .. }
             | What::Loss { node, .. }
             | What::Crash { node }
@@ -312,7 +343,7 @@ impl What {
 fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     let mut d = Dice::numbered(seed, stream::WORKLOAD);
     let mut weight = |usual: u32| if d.chance(0.2) { 0 } else { 1 + d.below(u64::from(2 * usual)) as u32 };
-    let mix = Mix {
+    let mut mix = Mix {
         set: weight(20) + 5,
         create: weight(8),
         delete: weight(6),
@@ -329,6 +360,10 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         intrude: weight(1),
         silence: weight(1) / 2,
     };
+    // Some clients want to know the latest above all.
+    if d.chance(0.25) {
+        mix.sync_get += 20 + d.below(30) as u32;
+    }
     Workload {
         clients: 4 + d.below(7) as u32,
         horizon_ms,
@@ -375,6 +410,7 @@ fn faults(seed: u64, cluster: &Cluster, horizon_ms: u64) -> Vec<Fault> {
             faults.push(Fault { at_ms, for_ms: for_ms.min(horizon_ms - at_ms), what });
         }
     }
+    faults.extend(scenes::of_seed(seed, cluster, horizon_ms, &mut damages));
     faults.sort_by_key(|f| f.at_ms);
     faults
 }

@@ -1,7 +1,7 @@
 //! One plan, from the first boot to the verdict.
 
 use crate::client::{Client, Signals, probe};
-use crate::plan::{Fault, Plan, What};
+use crate::plan::{Fault, Hunt, Plan, What};
 use crate::recorder::Recorder;
 use crate::watcher::{OnMember, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,15 @@ use synod_checkers::history::History;
 use synod_checkers::oracles;
 use synod_node::{Config, Member, Stopped};
 use synod_sim::{Dice, DiskConfig, Host, LinkConfig, SimEvent, World, run_seed};
-use synod_types::{Instant, Mutants, NodeId};
+use synod_types::{Instant, Mutants, NodeId, Term};
 
 /// Streams of the run's own dice; the plan has others.
 const CLIENT_STREAM: u64 = 10_000;
+/// How often the driver looks at the members, and while it hunts leaders.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOK_CLOSELY: Duration = Duration::from_millis(2);
+/// Keys in `Driver::hit` from here on are a hunt's.
+const HUNTED: usize = 1_000_000;
 const RESTART_DELAY: Duration = Duration::from_millis(200);
 /// After the faults, the cluster must serve again within so many election timeouts plus sessions' ends.
 const HEALED_PATIENCE: Duration = Duration::from_secs(30);
@@ -117,9 +122,24 @@ struct Driver<'a> {
     down_until: BTreeMap<u8, Instant>,
     ended: Arc<Mutex<Vec<(u8, String, bool)>>>,
     remark: Option<Box<dyn FnMut(Instant, String) + Send>>,
+    /// Hunts and flapping links that go on, by the fault's number.
+    hunts: BTreeMap<usize, Hunting>,
+    flaps: BTreeMap<usize, Instant>,
+    /// When whom a hunt paused goes on: the key in `hit`.
+    resumes: BTreeSet<(Instant, usize)>,
     /// Whom a fault that names "the leader" hit.
     hit: BTreeMap<usize, u8>,
     kinds: BTreeMap<String, u64>,
+}
+
+/// A hunt for leaders.
+#[derive(Clone, Copy)]
+struct Hunting {
+    how: Hunt,
+    after: Duration,
+    hold: Duration,
+    /// The present leader, its term, since when, and whether it was hit.
+    prey: Option<(u8, Term, Instant, bool)>,
 }
 
 async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) -> (Outcome, History) {
@@ -140,6 +160,9 @@ async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) ->
         down_until: BTreeMap::new(),
         ended: Arc::default(),
         remark: options.on_remark,
+        hunts: BTreeMap::new(),
+        flaps: BTreeMap::new(),
+        resumes: BTreeSet::new(),
         hit: BTreeMap::new(),
         kinds: BTreeMap::new(),
     };
@@ -248,6 +271,8 @@ impl Driver<'_> {
         config.snapshot_entries = c.snapshot_entries;
         config.log_keep = c.log_keep;
         config.segment_bytes = c.segment_bytes;
+        config.append_entries_max = c.append_entries_max;
+        config.chunk_bytes = c.chunk_bytes;
         config.trace = true;
         config.mutants = self.mutants;
         let watcher = self.watcher.clone();
@@ -303,11 +328,13 @@ impl Driver<'_> {
                     }
                 }
             }
+            self.recur(now);
             self.supervise();
             if now >= end {
                 break;
             }
-            let next = agenda.first().map_or(end, |(when, _, _)| *when).min(now + Duration::from_millis(50)).min(end);
+            let look = if self.hunts.is_empty() && self.flaps.is_empty() { LOOK } else { LOOK_CLOSELY };
+            let next = agenda.first().map_or(end, |(when, _, _)| *when).min(now + look).min(end);
             self.world.sleep_until(next).await;
         }
         for (_, ends, i) in agenda {
@@ -355,6 +382,11 @@ impl Driver<'_> {
                 let rest: Vec<u8> = (1..=self.plan.cluster.nodes).filter(|n| *n != target).collect();
                 self.world.partition(&[self.host(target)], &self.group(&rest), span);
             }
+            What::HuntLeaders { how, after_ms, hold_ms } => {
+                let (after, hold) = (Duration::from_millis(*after_ms), Duration::from_millis(*hold_ms));
+                self.hunts.insert(i, Hunting { how: *how, after, hold, prey: None });
+            }
+            What::Flap { .. } => drop(self.flaps.insert(i, self.world.now())),
             What::Delay { node, by_ms } => {
                 let mut config = self.link_config();
                 config.latency.0 += Duration::from_millis(*by_ms / 2);
@@ -416,16 +448,66 @@ impl Driver<'_> {
                 self.set_links_of(*node, config);
             }
             What::Pause { .. } | What::PauseLeader => {
-                if let Some(node) = self.hit.remove(&i)
-                    && !self.hit.values().any(|n| *n == node)
-                {
-                    self.world.resume(self.host(node));
-                }
+                self.resume(i);
             }
+            What::HuntLeaders { .. } => drop(self.hunts.remove(&i)),
+            What::Flap { .. } => drop(self.flaps.remove(&i)),
             What::SlowDisk { node, .. } => self.world.set_disk(self.host(*node), self.disk_config()),
             What::FlushFails { node } => self.world.fail_syncs(self.host(*node), 0),
             What::DiskFull { node } => self.world.fill_disk(self.host(*node), false),
             _ => {}
+        }
+    }
+
+    fn resume(&mut self, i: usize) {
+        if let Some(node) = self.hit.remove(&i)
+            && !self.hit.values().any(|n| *n == node)
+        {
+            self.world.resume(self.host(node));
+        }
+    }
+
+    /// What goes on while a fault lasts.
+    fn recur(&mut self, now: Instant) {
+        while let Some((_, i)) = self.resumes.first().copied().filter(|(when, _)| *when <= now) {
+            self.resumes.pop_first();
+            self.resume(i);
+        }
+        for (i, due) in self.flaps.clone() {
+            if let (What::Flap { a, b, every_ms }, true) = (&self.plan.faults[i].what, due <= now) {
+                self.world.reset_connections(self.host(*a), self.host(*b));
+                self.flaps.insert(i, now + Duration::from_millis(*every_ms));
+            }
+        }
+        let leader = self.watcher.leader();
+        let term = leader.and_then(|l| self.watcher.lock().members.get(&l).map(|seen| seen.term));
+        let Some((leader, term)) = leader.zip(term) else { return };
+        for (i, mut hunting) in self.hunts.clone() {
+            let known = hunting.prey.filter(|(l, t, ..)| (*l, *t) == (leader, term));
+            let (_, _, since, hit) = known.unwrap_or((leader, term, now, false));
+            let strikes = !hit && now >= since + hunting.after;
+            hunting.prey = Some((leader, term, since, hit || strikes));
+            self.hunts.insert(i, hunting);
+            if strikes {
+                self.strike(leader, hunting, now + hunting.hold);
+            }
+        }
+    }
+
+    fn strike(&mut self, leader: u8, hunting: Hunting, until: Instant) {
+        self.remark(format!("{:?} of leader {leader}", hunting.how));
+        let rest: Vec<u8> = (1..=self.plan.cluster.nodes).filter(|n| *n != leader).collect();
+        let span = Some(hunting.hold);
+        match hunting.how {
+            Hunt::Isolate => drop(self.world.partition(&[self.host(leader)], &self.group(&rest), span)),
+            Hunt::Mute => drop(self.world.block(&[self.host(leader)], &self.group(&rest), span)),
+            Hunt::Crash => self.take_down(leader, until, false),
+            Hunt::PowerFailure => self.take_down(leader, until, true),
+            Hunt::Pause => {
+                let key = HUNTED + usize::from(leader);
+                self.pause(key, leader);
+                self.resumes.insert((until, key));
+            }
         }
     }
 
@@ -495,6 +577,13 @@ impl Driver<'_> {
         self.watcher.disk_lost(node);
         let from = if tail { end.saturating_sub(200) } else { 4_096.min(end / 2) };
         self.world.rot(host, &path, from..end);
+        // Beyond the head and the echoes are the records: what is damaged before the last flush has no copy.
+        let bytes = self.world.file(host, &path).unwrap_or_default();
+        let area = bytes.get(64..68).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let records = 8_192 + 2 * u64::from(area);
+        if !tail && records < end {
+            self.world.rot(host, &path, records..records + (end - records) / 2 + 1);
+        }
     }
 
     /// Faults are over: the cluster must serve again.
@@ -513,6 +602,8 @@ impl Driver<'_> {
             self.world.set_clock_drift(self.host(node), self.plan.cluster.clocks[usize::from(node) - 1].0);
         }
         self.hit.clear();
+        self.hunts.clear();
+        self.flaps.clear();
         self.down_until.clear();
         self.remark("all faults are over".into());
         let healed = self.world.now();

@@ -1,0 +1,162 @@
+//! Scenes: faults that mean something only together, such as "one member lags, another loses its disk, and now the
+//! leader dies". A random mix reaches them once in many thousand seeds; they are parts of the plan like any other fault.
+
+use crate::plan::{Cluster, Fault, Hunt, What};
+use synod_sim::Dice;
+
+/// Streams of the scenes' dice; each scene has its own.
+const STREAM: u64 = 200;
+const SCENES: [fn(&mut Stage<'_>); 6] =
+    [flapping_minority, lost_disk, short_reigns, mute_leaders, old_chunks, torn_work];
+
+/// Where a scene is built.
+struct Stage<'a> {
+    dice: Dice,
+    cluster: &'a Cluster,
+    /// Damage to disks that is left to plan.
+    damages: &'a mut u64,
+    begin_ms: u64,
+    faults: Vec<Fault>,
+}
+
+/// The scenes of a seed.
+pub(crate) fn of_seed(seed: u64, cluster: &Cluster, horizon_ms: u64, damages: &mut u64) -> Vec<Fault> {
+    let mut which = Dice::numbered(seed, STREAM);
+    let mut faults = Vec::new();
+    for (number, scene) in (1..).zip(SCENES) {
+        let (on, times) = (which.chance(0.2), 1 + which.below(3));
+        if !on || cluster.nodes < 3 {
+            continue;
+        }
+        let mut dice = Dice::numbered(seed, STREAM + number);
+        for _ in 0..times {
+            let begin_ms = 1_000 + dice.below(horizon_ms.saturating_sub(8_000).max(1));
+            let mut stage = Stage { dice, cluster, damages, begin_ms, faults: Vec::new() };
+            scene(&mut stage);
+            dice = stage.dice;
+            faults.append(&mut stage.faults);
+        }
+    }
+    faults.retain(|f| f.at_ms < horizon_ms);
+    for fault in &mut faults {
+        fault.for_ms = fault.for_ms.min(horizon_ms - fault.at_ms);
+    }
+    faults
+}
+
+impl Stage<'_> {
+    /// A fault, from the beginning of the scene on.
+    fn add(&mut self, after_ms: u64, for_ms: u64, what: What) {
+        self.faults.push(Fault { at_ms: self.begin_ms + after_ms, for_ms, what });
+    }
+
+    fn election_timeout(&self) -> u64 {
+        self.cluster.election_timeout_ms
+    }
+
+    /// All members in random order.
+    fn shuffled(&mut self) -> Vec<u8> {
+        let mut members: Vec<u8> = (1..=self.cluster.nodes).collect();
+        let mut order = Vec::new();
+        while !members.is_empty() {
+            order.push(members.remove(self.dice.below(members.len() as u64) as usize));
+        }
+        order
+    }
+
+    /// Between a quarter and two of E.
+    fn about_e(&mut self) -> u64 {
+        let e = self.election_timeout();
+        e / 4 + self.dice.below(2 * e)
+    }
+}
+
+/// As many as make no majority are among themselves, and what connects them breaks again and again: questions are
+/// asked twice and answered twice.
+fn flapping_minority(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let size = usize::from(s.cluster.nodes - 1) / 2;
+    let side: Vec<u8> = s.shuffled().into_iter().take(size.max(2)).collect();
+    let long = 4 * e + s.dice.below(6 * e);
+    let every_ms = 20 + s.dice.below(e / 2);
+    s.add(0, long, What::Flap { a: side[0], b: side[1], every_ms });
+    s.add(0, long, What::Partition { side });
+}
+
+/// One member lags behind, another comes back without its disk or with a damaged log, and those who know better are
+/// out of reach.
+fn lost_disk(s: &mut Stage<'_>) {
+    if *s.damages == 0 {
+        return;
+    }
+    *s.damages -= 1;
+    let e = s.election_timeout();
+    let order = s.shuffled();
+    let (lost, rest) = (order[0], &order[1..]);
+    let lagging = &rest[..usize::from(s.cluster.nodes) / 2];
+    let known = &rest[lagging.len()..];
+    let lag_ms = e + s.dice.below(4 * e);
+    let down_ms = 10 + s.dice.below(e / 4);
+    let away_ms = 3 * e + s.dice.below(4 * e);
+    s.add(0, lag_ms, What::Partition { side: lagging.to_vec() });
+    let what = if s.dice.chance(0.5) { What::Wipe { node: lost } } else { What::Rot { node: lost } };
+    s.add(lag_ms, down_ms, what);
+    for node in known {
+        s.add(lag_ms, away_ms, What::Crash { node: *node });
+    }
+}
+
+/// Leaders fall as soon as they are elected, or a little later, with work half done.
+fn short_reigns(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let how = [Hunt::Isolate, Hunt::Crash, Hunt::PowerFailure, Hunt::Pause][s.dice.below(4) as usize];
+    let after_ms = match s.dice.below(3) {
+        0 => s.dice.below(10),
+        1 => s.dice.below(60),
+        _ => s.dice.below(e),
+    };
+    let hold_ms = s.about_e();
+    if s.dice.chance(0.5) {
+        for node in 1..=s.cluster.nodes {
+            let by_ms = 5 + s.dice.below(e / 4);
+            s.add(0, 12 * e, What::Delay { node, by_ms });
+        }
+    }
+    s.add(0, 12 * e, What::HuntLeaders { how, after_ms, hold_ms });
+}
+
+/// Leaders decide what nobody hears of any more, and their successors have slow disks.
+fn mute_leaders(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let (after_ms, hold_ms) = (e / 2 + s.dice.below(2 * e), 2 * e + s.dice.below(2 * e));
+    for node in 1..=s.cluster.nodes {
+        let by_ms = 20 + s.dice.below(e / 2);
+        s.add(0, 14 * e, What::SlowDisk { node, by_ms });
+    }
+    s.add(0, 14 * e, What::HuntLeaders { how: Hunt::Mute, after_ms, hold_ms });
+}
+
+/// A member comes back far behind, and leaders change while it is sent a snapshot.
+fn old_chunks(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let behind = s.shuffled()[0];
+    let away_ms = 4_000;
+    s.add(0, away_ms, What::Crash { node: behind });
+    let by_ms = 5 + s.dice.below(e / 8);
+    s.add(away_ms, 8 * e, What::Delay { node: behind, by_ms });
+    let (after_ms, hold_ms) = (e / 2 + s.dice.below(2 * e), s.about_e());
+    s.add(away_ms, 8 * e, What::HuntLeaders { how: Hunt::Isolate, after_ms, hold_ms });
+}
+
+/// The power fails again and again while disks are slow: files are half written.
+fn torn_work(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let node = s.shuffled()[0];
+    let by_ms = 20 + s.dice.below(200);
+    s.add(0, 8 * e, What::SlowDisk { node, by_ms });
+    for _ in 0..4 {
+        let (after_ms, down_ms) = (s.dice.below(8 * e), 10 + s.dice.below(e));
+        let what = if s.dice.chance(0.5) { What::PowerFailure { nodes: vec![node] } } else { What::Crash { node } };
+        s.add(after_ms, down_ms, what);
+    }
+}
