@@ -367,7 +367,16 @@ impl Client {
     async fn operate(&mut self, c: &mut Connection) -> Option<Left> {
         let key = self.dice.below(self.workload.keys.into());
         let path = format!("/k{key}");
-        let mix = self.workload.mix.clone();
+        let mut mix = self.workload.mix.clone();
+        if self.id <= self.workload.readers {
+            mix = Mix {
+                sync_get: 2 + mix.get + mix.exists,
+                get: mix.get,
+                exists: mix.exists,
+                reconnect: 1,
+                ..Mix::default()
+            };
+        }
         match pick(&mix, &mut self.dice) {
             "set" => {
                 let request = self.set(path);
@@ -666,6 +675,7 @@ pub async fn probe(
 ) -> io::Result<()> {
     let workload = Workload {
         clients: 1,
+        readers: 0,
         horizon_ms: 0,
         operations: 1,
         keys: 1,

@@ -78,6 +78,8 @@ pub struct Workload {
     pub horizon_ms: u64,
     /// Operations that all clients together try to make.
     pub operations: u64,
+    /// So many of them only read, and often ask for the latest first: no write of their own holds them up.
+    pub readers: u32,
     /// Nodes they fight over. Few: conflicts. Many: breadth.
     pub keys: u32,
     /// Their sessions' timeout, milliseconds.
@@ -193,6 +195,10 @@ pub enum Hunt {
     PowerFailure,
     /// The process stands still.
     Pause,
+    /// Cut off, and the power fails for all the others, but for a moment only.
+    Orphan,
+    /// Cut off together with one other member.
+    Pair,
 }
 
 impl What {
@@ -366,6 +372,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     }
     Workload {
         clients: 4 + d.below(7) as u32,
+        readers: d.below(3) as u32,
         horizon_ms,
         operations: overrides.operations.unwrap_or(900 + d.below(600)),
         keys: [2, 5, 12, 40][d.below(4) as usize],

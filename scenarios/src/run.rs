@@ -61,11 +61,14 @@ impl Outcome {
     }
 }
 
+/// Called with each event of the world.
+pub type OnEvent = Box<dyn FnMut(&SimEvent) + Send>;
+
 /// What a run is asked beside its verdict.
 #[derive(Default)]
 pub struct Options {
     /// Called with each event of the world.
-    pub on_event: Option<Box<dyn FnMut(&SimEvent) + Send>>,
+    pub on_event: Option<OnEvent>,
     /// Called with remarks of the driver: time, text.
     pub on_remark: Option<Box<dyn FnMut(Instant, String) + Send>>,
     /// Called with changes of a member's figures.
@@ -501,6 +504,17 @@ impl Driver<'_> {
         match hunting.how {
             Hunt::Isolate => drop(self.world.partition(&[self.host(leader)], &self.group(&rest), span)),
             Hunt::Mute => drop(self.world.block(&[self.host(leader)], &self.group(&rest), span)),
+            Hunt::Orphan => {
+                self.world.partition(&[self.host(leader)], &self.group(&rest), span);
+                let soon = self.world.now() + RESTART_DELAY / 4;
+                for node in rest {
+                    self.take_down(node, soon, true);
+                }
+            }
+            Hunt::Pair => {
+                let (one, rest) = rest.split_at(1);
+                self.world.partition(&self.group(&[leader, one[0]]), &self.group(rest), span);
+            }
             Hunt::Crash => self.take_down(leader, until, false),
             Hunt::PowerFailure => self.take_down(leader, until, true),
             Hunt::Pause => {

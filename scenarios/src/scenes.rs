@@ -6,8 +6,8 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 6] =
-    [flapping_minority, lost_disk, short_reigns, mute_leaders, old_chunks, torn_work];
+const SCENES: [fn(&mut Stage<'_>); 8] =
+    [flapping_minority, lost_disk, short_reigns, mute_leaders, old_chunks, torn_work, forgotten_votes, divided_reigns];
 
 /// Where a scene is built.
 struct Stage<'a> {
@@ -159,4 +159,23 @@ fn torn_work(s: &mut Stage<'_>) {
         let what = if s.dice.chance(0.5) { What::PowerFailure { nodes: vec![node] } } else { What::Crash { node } };
         s.add(after_ms, down_ms, what);
     }
+}
+
+/// Those who voted lose their power before the vote is on their disks.
+fn forgotten_votes(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    for node in 1..=s.cluster.nodes {
+        let by_ms = 20 + s.dice.below(e / 4);
+        s.add(0, 14 * e, What::SlowDisk { node, by_ms });
+    }
+    s.add(2 * e, 200, What::CrashLeader);
+    let (after_ms, hold_ms) = (s.dice.below(10), 2 * e + s.dice.below(3 * e));
+    s.add(2 * e, 12 * e, What::HuntLeaders { how: Hunt::Orphan, after_ms, hold_ms });
+}
+
+/// Leaders go on with a minority, and with their reigns their work is undone.
+fn divided_reigns(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let (after_ms, hold_ms) = (s.about_e(), s.about_e());
+    s.add(0, 14 * e, What::HuntLeaders { how: Hunt::Pair, after_ms, hold_ms });
 }

@@ -1,8 +1,9 @@
 //! What is committed in a term is in the log of every leader of a later term. By log matching it is enough to compare
 //! the last committed entry. Both moments are checked: an election against what is committed, a commit against those
-//! who lead a later term already.
+//! who lead a later term already, and against those who could win an election at that moment.
 
 use super::{CommittedLog, Finding, Member, NodeId, Observation, Role, broken};
+use super::{Index, Term};
 use std::collections::BTreeMap;
 
 pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
@@ -24,6 +25,34 @@ pub(super) fn committed(
         }
     }
     Ok(())
+}
+
+/// Nobody who lacks what is committed finds a majority whose logs are no better than its own.
+pub(super) fn electable(
+    members: &BTreeMap<NodeId, Member>,
+    committing: &Member,
+    committed: &CommittedLog,
+    voters: usize,
+    seen: &Observation<'_>,
+) -> Result<(), Box<Finding>> {
+    let everyone = || members.values().chain([committing]).filter(|m| !m.lost);
+    for (node, candidate) in members.iter().filter(|(_, m)| !m.lost) {
+        let (Some(what), Some(end)) = (missing(candidate, committed), end(candidate)) else { continue };
+        let votes = everyone().filter(|m| self::end(m).is_some_and(|theirs| theirs <= end)).count();
+        if votes > voters / 2 {
+            let what = format!("commits, but member {node}, for whom {votes} of {voters} would vote, {what}");
+            return Err(broken("leader_completeness", "committed_in_doubt", seen, what));
+        }
+    }
+    Ok(())
+}
+
+/// Term and position of the last entry, by which logs are compared in an election.
+fn end(member: &Member) -> Option<(Term, u64)> {
+    match member.log.back() {
+        Some((term, _)) => Some((*term, member.base + member.log.len() as u64)),
+        None => member.term_at(Index(member.base)).map(|term| (term, member.base)),
+    }
 }
 
 fn missing(member: &Member, committed: &CommittedLog) -> Option<String> {

@@ -209,6 +209,7 @@ impl Invariants {
             if self.committed.last > newest {
                 durable_commit::check(member, &self.members, self.voters, seen)?;
                 leader_completeness::committed(&self.members, &self.committed, seen)?;
+                leader_completeness::electable(&self.members, member, &self.committed, self.voters, seen)?;
             }
         }
         self.state_machine_safety.applied(seen)

@@ -166,7 +166,12 @@ impl<P: Payload> Raft<P> {
         self.role = Role::Leader;
         self.leader = Some(id);
         self.votes = Votes::default();
+        let former = std::mem::take(&mut self.progress);
         self.progress = self.config.voters.iter().filter(|v| **v != id).map(|v| (*v, Progress::new(next))).collect();
+        // Empty, but for a planted bug.
+        for (peer, progress) in former {
+            self.progress.entry(peer).and_modify(|present| present.matched = progress.matched.min(next));
+        }
         self.reads.begin_term();
         out.push(Output::CancelTimer(TimerKind::Election));
         out.push(Output::CancelTimer(TimerKind::Sticky));

@@ -279,7 +279,9 @@ impl<P: Payload> Raft<P> {
             self.following = Following::default();
         }
         self.votes = Votes::default();
-        self.progress = BTreeMap::new();
+        if !self.config.mutants.on(Mutant::RaftStaleAppendAck) {
+            self.progress = BTreeMap::new();
+        }
         self.transfer = None;
     }
 

@@ -51,6 +51,9 @@ impl<P: Payload> Raft<P> {
     /// Sends to a peer what it lacks, as far as there is room in flight.
     pub(crate) fn feed(&mut self, peer: NodeId, out: &mut Vec<Output<P>>) {
         let limits = self.config.limits;
+        if self.role != Role::Leader {
+            return;
+        }
         while let Some(progress) = self.progress.get_mut(&peer) {
             let next = progress.next;
             let may_send = match progress.feed {
