@@ -12,17 +12,22 @@ pub(crate) struct Log<P> {
     anchor_index: Index,
     anchor_term: Term,
     entries: VecDeque<Entry<P>>,
+    /// Compacted entries that are still to be freed: hundreds of thousands at once would hold everybody up.
+    garbage: VecDeque<Entry<P>>,
 }
+
+/// Compacted entries freed in a step.
+const FREED_PER_STEP: usize = 256;
 
 impl<P: Payload> Log<P> {
     pub fn new(anchor_index: Index, anchor_term: Term) -> Log<P> {
-        Log { anchor_index, anchor_term, entries: VecDeque::new() }
+        Log { anchor_index, anchor_term, entries: VecDeque::new(), garbage: VecDeque::new() }
     }
 
     /// The window from what a disk held. Where the entries begin after 1 without a snapshot right before them, the
     /// first entry becomes the anchor, because the term before it is not known.
     pub fn from_entries(anchor_index: Index, anchor_term: Term, entries: Vec<Entry<P>>) -> Log<P> {
-        let mut log = Log { anchor_index, anchor_term, entries: entries.into() };
+        let mut log = Log { anchor_index, anchor_term, entries: entries.into(), garbage: VecDeque::new() };
         if let Some(first) = log.entries.front()
             && first.index != anchor_index.next()
         {
@@ -74,8 +79,20 @@ impl<P: Payload> Log<P> {
     /// Moves the anchor up to `index`, if the window holds it.
     pub fn compact(&mut self, index: Index) {
         let Some(term) = self.term_at(index) else { return };
-        self.entries.drain(..(index.0 - self.anchor_index.0) as usize);
+        let kept = self.entries.split_off((index.0 - self.anchor_index.0) as usize);
+        self.garbage.append(&mut self.entries);
+        self.entries = kept;
         (self.anchor_index, self.anchor_term) = (index, term);
+        self.free_some();
+    }
+
+    /// Frees a little of what was compacted.
+    pub fn free_some(&mut self) {
+        let freed = self.garbage.len().min(FREED_PER_STEP);
+        self.garbage.drain(..freed);
+        if self.garbage.is_empty() && freed > 0 {
+            self.garbage = VecDeque::new();
+        }
     }
 
     /// Copies of `from..=to`, at most `entries_max` and about `bytes_max`, but at least one where there is one; with

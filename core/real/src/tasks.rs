@@ -11,6 +11,9 @@ use tokio::runtime::Handle;
 /// Exit code of a member that stops because of a defect of its own.
 const EXIT_INTERNAL: i32 = 70;
 
+/// Niceness of worker threads.
+const BACKGROUND: i32 = 15;
+
 pub struct RealTasks {
     runtime: Handle,
 }
@@ -33,7 +36,11 @@ impl Tasks for RealTasks {
     }
 
     fn offload(&self, _cost: Duration, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
-        let done = self.runtime.spawn_blocking(work);
+        let done = self.runtime.spawn_blocking(|| {
+            // Long computations give way to the core and log threads. Where that is refused, they compete.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKGROUND);
+            work()
+        });
         // Whether the work finished is told by the value that it sends, not here.
         Box::pin(async move { drop(done.await) })
     }

@@ -19,7 +19,7 @@ impl Replica {
         out: &mut Vec<Output>,
     ) {
         let proposal = entry.payload.as_deref();
-        if self.config.mutants.on(Mutant::StateDoubleApply) && self.entries_since_snapshot == 0 {
+        if self.config.mutants.on(Mutant::StateDoubleApply) && !self.applied_any {
             self.state.clone_from(&{
                 let mut twice = self.state.clone();
                 twice.apply(entry.term, entry.index, proposal, &mut Vec::new());
@@ -27,6 +27,7 @@ impl Replica {
             });
         }
         let outcome = self.state.apply(entry.term, entry.index, proposal, events);
+        self.applied_any = true;
         self.entries_since_snapshot += 1;
         self.bytes_since_snapshot += proposal.map_or(0, |p| p.size_bytes() as u64);
         let late = self.config.mutants.on(Mutant::WatchAfterReply);

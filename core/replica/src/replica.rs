@@ -112,6 +112,8 @@ pub struct Replica {
     pub(crate) digests: VecDeque<(Index, u128)>,
     pub(crate) peer_digests: BTreeMap<(Index, NodeId), u128>,
     pub(crate) snapshot_running: bool,
+    /// Something was applied since the start.
+    pub(crate) applied_any: bool,
     pub(crate) entries_since_snapshot: u64,
     pub(crate) bytes_since_snapshot: u64,
     pub(crate) transfer_asked: bool,
@@ -149,6 +151,9 @@ impl Replica {
             },
             &mut raft_out,
         );
+        // Members that started together would all write their snapshots at the same moment.
+        let place = config.voters.iter().position(|v| *v == config.id).unwrap_or_default() as u64;
+        let stagger = config.snapshot_entries / config.voters.len().max(1) as u64 * place;
         let mut replica = Replica {
             sessions: Sessions::new(now.instant),
             config,
@@ -165,7 +170,8 @@ impl Replica {
             digests: VecDeque::new(),
             peer_digests: BTreeMap::new(),
             snapshot_running: false,
-            entries_since_snapshot: 0,
+            applied_any: false,
+            entries_since_snapshot: stagger,
             bytes_since_snapshot: 0,
             transfer_asked: false,
             halted: false,

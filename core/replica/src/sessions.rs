@@ -244,13 +244,11 @@ impl Replica {
         }
         // A report whose answer is missing for long was lost on the way.
         let patience = self.config.election_timeout;
-        if self.sessions.report.as_ref().is_some_and(|r| now.instant.since(r.sent_at) > patience) {
-            if let Some(report) = self.sessions.report.take() {
-                for (connection, tag) in report.pings {
-                    if let Some(c) = self.connections.get_mut(&connection) {
-                        c.ping.get_or_insert(tag);
-                        c.unreported = true;
-                    }
+        if let Some(report) = self.sessions.report.take_if(|r| now.instant.since(r.sent_at) > patience) {
+            for (connection, tag) in report.pings {
+                if let Some(c) = self.connections.get_mut(&connection) {
+                    c.ping.get_or_insert(tag);
+                    c.unreported = true;
                 }
             }
         }

@@ -196,27 +196,32 @@ impl Storage {
         Ok(())
     }
 
-    /// Removes the segments that hold no entry from `first_kept` on.
+    /// Removes the segments that hold no entry from `first_kept` on, oldest first and in the background: freeing their
+    /// blocks takes the file system a while. One that stays is found at the next start and removed with the next
+    /// compaction.
     ///
     /// # Errors
-    /// As for [`Storage::append`].
+    /// The log stopped earlier.
     pub async fn compact(&mut self, first_kept: Index) -> Result<(), Error> {
         self.check()?;
-        let mut removed = false;
+        let mut removed = Vec::new();
         while let [oldest, rest @ ..] = &self.live[..] {
             if !rest.iter().any(|segment| segment.low <= first_kept) {
                 break;
             }
-            let path = &oldest.path;
-            if let Err(error) = self.env.disk.remove(path).await.map_err(disk("remove", path)) {
-                return Err(self.stop(error));
-            }
+            removed.push(oldest.path.clone());
             self.live.remove(0);
-            removed = true;
         }
-        if removed {
-            let synced = self.env.disk.sync_dir(&self.folder).await.map_err(disk("sync", &self.folder));
-            synced.map_err(|error| self.stop(error))?;
+        if !removed.is_empty() {
+            let (env, folder) = (self.env.clone(), self.folder.clone());
+            self.env.spawn("remove segments", async move {
+                for path in removed {
+                    if env.disk.remove(&path).await.is_err() {
+                        return;
+                    }
+                }
+                let _ = env.disk.sync_dir(&folder).await;
+            });
         }
         Ok(())
     }

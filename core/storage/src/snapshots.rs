@@ -245,6 +245,10 @@ impl Snapshots {
     }
 }
 
+/// A snapshot goes to the disk in portions of this size, with a pause as long as each took: one flush of the whole would
+/// keep the disk from the log.
+const SYNC_EVERY: u64 = 2 << 20;
+
 impl SnapshotWriter {
     /// Appends bytes of the encoded state.
     ///
@@ -254,7 +258,14 @@ impl SnapshotWriter {
         let offset = self.size_bytes;
         self.checksum = crc32c::crc32c_append(self.checksum, &bytes);
         self.size_bytes += bytes.len() as u64;
-        self.file.write_at(offset, bytes).await.map_err(disk("write", &self.path))
+        self.file.write_at(offset, bytes).await.map_err(disk("write", &self.path))?;
+        if self.size_bytes / SYNC_EVERY > offset / SYNC_EVERY {
+            let env = &self.snapshots.shared.env;
+            let started = env.now();
+            self.file.sync().await.map_err(disk("sync", &self.path))?;
+            env.sleep(env.now().since(started)).await;
+        }
+        Ok(())
     }
 
     /// Makes the snapshot durable, and removes the oldest ones beyond the number to keep.
@@ -266,7 +277,9 @@ impl SnapshotWriter {
         let Shared { env, folder, options, .. } = snapshots.shared.as_ref();
         let meta = SnapshotMeta { index, term, size_bytes, checksum };
         let end = trailer(Identity::of(options), &meta);
-        file.write_sync(vec![(size_bytes, end)]).await.map_err(disk("write", &path))?;
+        // Not `write_sync`: that is the log's way, and the log must not wait for a snapshot.
+        file.write_at(size_bytes, end).await.map_err(disk("write", &path))?;
+        file.sync().await.map_err(disk("sync", &path))?;
         let named = folder.join(snapshot_name(&meta));
         env.disk.rename(&path, &named).await.map_err(disk("rename", &named))?;
         if !options.mutants.on(Mutant::StoreNoDirSync) {

@@ -29,6 +29,10 @@ pub(crate) async fn prepare(env: &Env, folder: &Path, length: u64, wanted: &Atom
         let part = zeros.slice(..(length - at).min(CHUNK) as usize);
         at += part.len() as u64;
         file.write_at(at - part.len() as u64, part).await.map_err(disk("fill", &path))?;
+        // In portions with pauses, or the log would wait for the disk.
+        let started = env.now();
+        file.sync().await.map_err(disk("sync", &path))?;
+        env.sleep(env.now().since(started)).await;
     }
     file.sync().await.map_err(disk("sync", &path))?;
     Ok(Spare { path, file })
