@@ -254,7 +254,7 @@ impl Plan {
         let mut d = Dice::numbered(seed, stream::CLUSTER);
         let nodes = match overrides.nodes {
             Some(nodes) => nodes,
-            None if d.chance(0.7) => 3,
+            None if d.chance(0.6) => 3,
             None => 5,
         };
         let horizon_ms = overrides.horizon_s.map_or(30_000, |s| s * 1000);
@@ -278,6 +278,11 @@ impl Plan {
                     false => (0, 0),
                 })
                 .collect(),
+        };
+        // Snapshots that are overtaken by others while they are sent.
+        let cluster = match d.chance(0.25) {
+            true => Cluster { snapshot_entries: 40, log_keep: 5, chunk_bytes: 200, ..cluster },
+            false => cluster,
         };
         let workload = workload(seed, overrides, horizon_ms);
         let faults = faults(seed, &cluster, horizon_ms);

@@ -6,8 +6,17 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 8] =
-    [flapping_minority, lost_disk, short_reigns, mute_leaders, old_chunks, torn_work, forgotten_votes, divided_reigns];
+const SCENES: [fn(&mut Stage<'_>); 9] = [
+    flapping_minority,
+    lost_disk,
+    short_reigns,
+    mute_leaders,
+    old_chunks,
+    torn_work,
+    forgotten_votes,
+    divided_reigns,
+    undone_reigns,
+];
 
 /// Where a scene is built.
 struct Stage<'a> {
@@ -142,7 +151,7 @@ fn old_chunks(s: &mut Stage<'_>) {
     let behind = s.shuffled()[0];
     let away_ms = 4_000;
     s.add(0, away_ms, What::Crash { node: behind });
-    let by_ms = 5 + s.dice.below(e / 8);
+    let by_ms = 20 + s.dice.below(e / 6);
     s.add(away_ms, 8 * e, What::Delay { node: behind, by_ms });
     let (after_ms, hold_ms) = (e / 2 + s.dice.below(2 * e), s.about_e());
     s.add(away_ms, 8 * e, What::HuntLeaders { how: Hunt::Isolate, after_ms, hold_ms });
@@ -178,4 +187,17 @@ fn divided_reigns(s: &mut Stage<'_>) {
     let e = s.election_timeout();
     let (after_ms, hold_ms) = (s.about_e(), s.about_e());
     s.add(0, 14 * e, What::HuntLeaders { how: Hunt::Pair, after_ms, hold_ms });
+}
+
+/// A leader and a follower write much that nobody else hears of; heirs with short reigns undo it, and the leader may
+/// lead again.
+fn undone_reigns(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    for round in 0..3 {
+        let begin = round * 9 * e;
+        s.add(begin, 50, What::HuntLeaders { how: Hunt::Pair, after_ms: 0, hold_ms: 2 * e });
+        let after_ms = 1 + s.dice.below(40);
+        let how = if s.dice.chance(0.5) { Hunt::Isolate } else { Hunt::Pause };
+        s.add(begin + e, 6 * e, What::HuntLeaders { how, after_ms, hold_ms: e + e / 2 });
+    }
 }
