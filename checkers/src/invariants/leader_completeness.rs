@@ -7,7 +7,10 @@ use super::{Index, Term};
 use std::collections::BTreeMap;
 
 pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
-    match missing(member, committed) {
+    // Who wins a term late, behind a commit of a later one, owes that commit nothing. A leader commits by an entry of
+    // its own term, so the last entry's term tells.
+    let last = committed.entries.get(&committed.last.0);
+    match missing(member, committed).filter(|_| last.is_none_or(|entry| entry.term <= seen.term)) {
         Some(what) => Err(broken("leader_completeness", "elected_without", seen, what)),
         None => Ok(()),
     }
