@@ -427,10 +427,9 @@ impl Driver<'_> {
             What::ClockJump { node, by_ms } => self.world.jump_wall_clock(self.host(*node), *by_ms),
             What::ClockDrift { node, ppm } => self.world.set_clock_drift(self.host(*node), *ppm),
             What::SlowDisk { node, by_ms } => {
-                let mut config = self.disk_config();
-                config.sync.0 += Duration::from_millis(*by_ms / 4);
-                config.sync.1 += Duration::from_millis(*by_ms);
-                self.world.set_disk(self.host(*node), config);
+                let usual_us = self.plan.cluster.flush_us.1.max(1);
+                let factor = (by_ms * 1_000 / usual_us).clamp(2, 1_000) as u32;
+                self.world.slow_disk(self.host(*node), factor, span);
             }
             What::FlushFails { node } => {
                 self.down_until.insert(*node, until);
@@ -455,7 +454,7 @@ impl Driver<'_> {
             }
             What::HuntLeaders { .. } => drop(self.hunts.remove(&i)),
             What::Flap { .. } => drop(self.flaps.remove(&i)),
-            What::SlowDisk { node, .. } => self.world.set_disk(self.host(*node), self.disk_config()),
+            What::SlowDisk { node, .. } => self.world.slow_disk(self.host(*node), 1, None),
             What::FlushFails { node } => self.world.fail_syncs(self.host(*node), 0),
             What::DiskFull { node } => self.world.fill_disk(self.host(*node), false),
             _ => {}
@@ -607,7 +606,7 @@ impl Driver<'_> {
         let healthy = self.link_config();
         for node in 1..=self.plan.cluster.nodes {
             self.set_links_of(node, LinkConfig { loss: 0.0, ..healthy.clone() });
-            self.world.set_disk(self.host(node), self.disk_config());
+            self.world.slow_disk(self.host(node), 1, None);
             self.world.fail_syncs(self.host(node), 0);
             self.world.fill_disk(self.host(node), false);
             if self.hit.values().any(|n| *n == node) {
