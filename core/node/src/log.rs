@@ -80,12 +80,22 @@ pub(crate) async fn run(shared: Arc<Shared>, mut storage: Storage) {
                 }
             }
         }
-        if let Some(first_kept) = pending.compact
-            && let Err(error) = storage.compact(first_kept).await
-        {
-            let mut core = shared.lock();
-            shared.halt(&mut core, Stopped::Disk(error.to_string()));
-            return;
+        if let Some(first_kept) = pending.compact {
+            match storage.retire(first_kept) {
+                Ok(removal) => {
+                    let member = shared.config.id.0;
+                    shared.env.spawn("remove segments", async move {
+                        if let Err(error) = removal.await {
+                            tracing::warn!(member, %error, "old segments of the log stay");
+                        }
+                    });
+                }
+                Err(error) => {
+                    let mut core = shared.lock();
+                    shared.halt(&mut core, Stopped::Disk(error.to_string()));
+                    return;
+                }
+            }
         }
         if pending.sequence.is_none() && pending.compact.is_none() {
             shared.log.notified().await;

@@ -196,13 +196,24 @@ impl Storage {
         Ok(())
     }
 
-    /// Removes the segments that hold no entry from `first_kept` on, oldest first and in the background: freeing their
-    /// blocks takes the file system a while. One that stays is found at the next start and removed with the next
-    /// compaction.
+    /// Removes the segments that hold no entry from `first_kept` on.
+    ///
+    /// # Errors
+    /// As for [`Storage::append`].
+    pub async fn compact(&mut self, first_kept: Index) -> Result<(), Error> {
+        self.retire(first_kept)?.await.map_err(|error| self.stop(error))
+    }
+
+    /// Lets go of the segments that hold no entry from `first_kept` on, and gives the work of removing them, oldest
+    /// first: freeing their blocks takes the file system a while, and the log need not wait. What stays because the work
+    /// failed or was dropped is found at the next start and removed with the next compaction.
     ///
     /// # Errors
     /// The log stopped earlier.
-    pub async fn compact(&mut self, first_kept: Index) -> Result<(), Error> {
+    pub fn retire(
+        &mut self,
+        first_kept: Index,
+    ) -> Result<impl Future<Output = Result<(), Error>> + Send + use<>, Error> {
         self.check()?;
         let mut removed = Vec::new();
         while let [oldest, rest @ ..] = &self.live[..] {
@@ -212,18 +223,16 @@ impl Storage {
             removed.push(oldest.path.clone());
             self.live.remove(0);
         }
-        if !removed.is_empty() {
-            let (env, folder) = (self.env.clone(), self.folder.clone());
-            self.env.spawn("remove segments", async move {
-                for path in removed {
-                    if env.disk.remove(&path).await.is_err() {
-                        return;
-                    }
-                }
-                let _ = env.disk.sync_dir(&folder).await;
-            });
-        }
-        Ok(())
+        let (env, folder) = (self.env.clone(), self.folder.clone());
+        Ok(async move {
+            for path in &removed {
+                env.disk.remove(path).await.map_err(disk("remove", path))?;
+            }
+            match removed.is_empty() {
+                true => Ok(()),
+                false => env.disk.sync_dir(&folder).await.map_err(disk("sync", &folder)),
+            }
+        })
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -89,11 +89,6 @@ pub(super) async fn roll(env: &Env, folder: &Path) {
     assert_eq!(recovered.entries[71].body, vec![72 | 1; 150_000]);
 }
 
-/// Gives the removal of segments, which runs in the background, its time.
-async fn settle(env: &Env) {
-    env.sleep(std::time::Duration::from_millis(300)).await;
-}
-
 /// What was dropped stays dropped, over segments and starts.
 pub(super) async fn truncate_and_reset(env: &Env, folder: &Path) {
     let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
@@ -111,7 +106,6 @@ pub(super) async fn truncate_and_reset(env: &Env, folder: &Path) {
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
     append(&mut storage, 4, 21..=22, 10).await;
     storage.compact(Index(21)).await.unwrap_or_else(|error| panic!("compact: {error}"));
-    settle(env).await;
     assert_eq!(segments(env, folder).await, 1, "segments before a reset hold nothing");
     drop(storage);
     let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
@@ -128,7 +122,6 @@ pub(super) async fn compact(env: &Env, folder: &Path) {
     let before = segments(env, folder).await;
     write_snapshot(&storage, Index(90), Term(1)).await.unwrap_or_else(|error| panic!("{error}"));
     storage.compact(Index(80)).await.unwrap_or_else(|error| panic!("compact: {error}"));
-    settle(env).await;
     assert!(segments(env, folder).await < before, "compaction must remove segments");
     drop(storage);
     let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
@@ -242,7 +235,6 @@ pub(super) async fn damaged_snapshot(env: &Env, folder: &Path) {
         metas.push(meta.unwrap_or_else(|error| panic!("{error}")));
     }
     storage.compact(Index(21)).await.unwrap_or_else(|error| panic!("compact: {error}"));
-    settle(env).await;
     drop(storage);
     let file = folder.join(crate::layout::snapshot_name(&metas[1]));
     flip(env, &file, 5).await;
@@ -250,7 +242,6 @@ pub(super) async fn damaged_snapshot(env: &Env, folder: &Path) {
     assert_eq!((recovered.snapshot, &recovered.tail), (Some(metas[0]), &Tail::Clean));
     assert!(recovered.entries[0].index <= Index(21) && recovered.entries.len() >= 40);
     storage.compact(Index(50)).await.unwrap_or_else(|error| panic!("compact: {error}"));
-    settle(env).await;
     drop(storage);
     let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
     assert!(matches!(recovered.tail, Tail::Damaged { .. }), "a gap behind the snapshot: {:?}", recovered.tail);
