@@ -31,8 +31,6 @@ pub struct Figures {
     pub malformed: u64,
     /// Log records appended.
     pub proposals: u64,
-    /// Times this member became leader.
-    pub elections_won: u64,
     /// Snapshots written.
     pub snapshots: u64,
 }

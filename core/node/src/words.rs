@@ -54,7 +54,6 @@ pub(crate) fn answer(shared: &Arc<Shared>, core: &mut Core, now: Now, word: Word
             format!("{connections} connections watching {paths} paths\nTotal watches:{total}\n")
         }
         "dump" => dump(core),
-        "dirs" => format!("datadir_size: {}\nlogdir_size: {}\n", 0, core.figures.log_bytes),
         _ => format!("{name} is not executed because it is not in the whitelist.\n"),
     }
 }
@@ -130,7 +129,6 @@ pub(crate) fn monitor(shared: &Shared, core: &Core, now: Now) -> Vec<(&'static s
         ("approximate_data_size", state.approximate_data_size().to_string()),
         ("global_sessions", state.sessions().count().to_string()),
         ("quorum_size", shared.config.members.len().to_string()),
-        ("election_wins", figures.elections_won.to_string()),
         ("fsync_count", figures.flushes.to_string()),
         ("fsync_avg_us", (figures.flush_ns / figures.flushes.max(1) / 1000).to_string()),
         ("fsync_max_us", (figures.flush_max_ns / 1000).to_string()),
@@ -155,7 +153,7 @@ fn configuration(shared: &Shared) -> String {
     let port = config.zookeeper_listen.map_or(0, |a| a.port());
     let _ = writeln!(text, "clientPort={port}\nsecureClientPort=-1");
     let folder = config.folder.display();
-    let _ = writeln!(text, "dataDir={folder}\ndataDirSize=0\ndataLogDir={folder}\ndataLogSize=0");
+    let _ = writeln!(text, "dataDir={folder}\ndataLogDir={folder}");
     let _ = writeln!(text, "tickTime={}\nmaxClientCnxns={}", config.tick_ms, config.connections_per_address_max);
     let _ = writeln!(text, "minSessionTimeout={}", config.zookeeper.session_timeout_min_ms);
     let _ = writeln!(text, "maxSessionTimeout={}", config.zookeeper.session_timeout_max_ms);

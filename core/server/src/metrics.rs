@@ -58,7 +58,6 @@ pub fn text(status: &Status, figures: &Figures, monitor: &[(&'static str, String
     page.counter("connections_accepted_total", "connections of clients", figures.connections_accepted);
     page.counter("connections_refused_total", "connections refused by a limit", figures.connections_refused);
     page.counter("malformed_total", "packets that were no valid request", figures.malformed);
-    page.counter("elections_won_total", "times the member became leader", figures.elections_won);
     page.counter("snapshots_total", "snapshots written", figures.snapshots);
     page.0
 }
