@@ -1,4 +1,4 @@
-//! What people and their scripts read: a campaign's summary, a kill table, each as text and as JSON.
+//! What people and their scripts read: a campaign's summary, a kill table, one run; as text, JSON and pages.
 //!
 //! The JSON is an interface with a version of its own, [`SCHEMA`]: fields are added without a new version; a version
 //! means that one went away or changed its meaning. Each struct is the schema of its file, its fields' comments are the
@@ -6,9 +6,11 @@
 
 mod campaign;
 mod kill_table;
+pub mod run;
 
 pub use campaign::{Acknowledged, Campaign, Failure, Resident};
 pub use kill_table::{KillTable, Row};
+pub use run::RunReport;
 
 use serde::Serialize;
 
