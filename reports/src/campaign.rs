@@ -1,19 +1,25 @@
 //! Many seeds: what failed, and what they covered.
 
+use crate::growth::Growth;
+use crate::histogram::Histogram;
+use crate::run::Verdict;
 use crate::shortened;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 /// Longest sentence in the text; the JSON has all of it.
 const SENTENCE_CHARS_MAX: usize = 240;
+/// So many seeds must reach every point; fewer may miss some by chance.
+const SEEDS_OF_ALL_POINTS: u64 = 10_000;
 
 /// The JSON file of `synod-sim run --json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Campaign {
     /// [`crate::SCHEMA`].
     pub schema: u32,
-    /// Seeds that ran: this many, from `first_seed` on.
+    /// Seeds that ran: this many, from `first_seed` on; merged ones may have gaps, see `shards`.
     pub seeds: u64,
     /// The first of them.
     pub first_seed: u64,
@@ -21,9 +27,9 @@ pub struct Campaign {
     pub failed: u64,
     /// Other seeds of which an oracle could not tell.
     pub unknown: u64,
-    /// Wall time, seconds.
+    /// Wall time, seconds. Of shards: the longest, as if they ran side by side.
     pub wall_s: f64,
-    /// Seeds a second of wall time.
+    /// Seeds a second of wall time. Of shards: of all together.
     pub seeds_per_s: f64,
     /// The seeds' own time, all together, seconds.
     pub simulated_s: f64,
@@ -42,6 +48,43 @@ pub struct Campaign {
     pub rss_mb: Resident,
     /// One of each fingerprint, with the smallest seed that shows it; by seed.
     pub failures: Vec<Failure>,
+    /// How many seeds each of the swarm's profiles had.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, u64>,
+    /// Distinct abstract states over seeds.
+    #[serde(default)]
+    pub states: Growth,
+    /// Distinct rare states ("sometimes" points) over seeds.
+    #[serde(default)]
+    pub points: Growth,
+    /// Acknowledged operations a seed.
+    #[serde(default)]
+    pub operations: Histogram,
+    /// Times by name: `time to leader`, `time to first write`, `session survival`.
+    #[serde(default)]
+    pub liveness: BTreeMap<String, Histogram>,
+    /// Seeds that did not serve again after their faults, because the damage that remained forbids it.
+    #[serde(default)]
+    pub lawfully_stuck: u64,
+    /// Whether the plan that must fail did; absent when it was not run.
+    #[serde(default)]
+    pub canary: Option<bool>,
+    /// The campaigns that this one was merged from; none when it ran in one piece. By seed.
+    #[serde(default)]
+    pub shards: Vec<Shard>,
+}
+
+/// One of the campaigns that a report was merged from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shard {
+    /// The first of its seeds.
+    pub first_seed: u64,
+    /// How many they are.
+    pub seeds: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// Its wall time, seconds.
+    pub wall_s: f64,
 }
 
 /// Operations that clients had an answer to.
@@ -56,9 +99,9 @@ pub struct Acknowledged {
 /// Resident memory of the process, megabytes; absent where the system does not tell or there were fewer seeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resident {
-    /// After 100 seeds.
+    /// After 100 seeds. Of shards: the largest.
     pub after_100: Option<f64>,
-    /// At the end.
+    /// At the end. Of shards: the largest.
     pub end: Option<f64>,
 }
 
@@ -88,6 +131,58 @@ impl Campaign {
     pub fn missed(&self) -> Vec<&str> {
         self.sometimes.iter().filter(|(_, hits)| **hits == 0).map(|(point, _)| point.as_str()).collect()
     }
+
+    /// Whether so many seeds ran that one of them must have reached each point.
+    pub fn must_reach_all(&self) -> bool {
+        self.seeds >= SEEDS_OF_ALL_POINTS
+    }
+
+    /// The worst of what seeds showed. Missed points and a silent canary count elsewhere: no seed broke a promise.
+    pub fn verdict(&self) -> Verdict {
+        let worst = self.failures.iter().map(|failure| match failure.severity.as_str() {
+            "safety" => Verdict::Safety,
+            "liveness" => Verdict::Liveness,
+            _ => Verdict::Unknown,
+        });
+        worst.max().unwrap_or(Verdict::Held)
+    }
+
+    /// The ranges of seeds that ran.
+    pub fn ranges(&self) -> Vec<Range<u64>> {
+        let whole = [Shard { first_seed: self.first_seed, seeds: self.seeds, ..Shard::default() }];
+        let shards = if self.shards.is_empty() { &whole } else { &self.shards[..] };
+        shards.iter().map(Shard::range).filter(|range| !range.is_empty()).collect()
+    }
+
+    /// The seeds between the shards that none of them ran.
+    pub fn gaps(&self) -> Vec<Range<u64>> {
+        let ranges = self.ranges();
+        ranges.windows(2).map(|two| two[0].end..two[1].start).filter(|gap| !gap.is_empty()).collect()
+    }
+
+    /// How many seeds ran after this one.
+    pub fn seeds_after(&self, seed: u64) -> u64 {
+        let after = |range: &Range<u64>| range.end.saturating_sub(range.start.max(seed.saturating_add(1)));
+        self.ranges().iter().map(after).sum()
+    }
+
+    /// What more seeds of this kind would still find, in a line.
+    pub fn outlook(&self, growth: &Growth) -> String {
+        let since = self.seeds_after(growth.last_new_seed);
+        let last = growth.last_new_seed;
+        if since * 2 < self.seeds {
+            return format!("the last new one at seed {last}: more seeds find more");
+        }
+        let share = 100.0 * since as f64 / self.seeds.max(1) as f64;
+        format!("nothing new since seed {last} ({share:.0} % of the seeds): more load or other faults, not more seeds")
+    }
+}
+
+impl Shard {
+    /// Its seeds.
+    pub fn range(&self) -> Range<u64> {
+        self.first_seed..self.first_seed.saturating_add(self.seeds)
+    }
 }
 
 impl fmt::Display for Campaign {
@@ -100,6 +195,7 @@ impl fmt::Display for Campaign {
         for (point, hits) in &self.sometimes {
             writeln!(f, "  {point:<40} {hits:>10}{}", if *hits == 0 { "  not reached" } else { "" })?;
         }
+        self.coverage(f)?;
         let acknowledged = self.operations_acknowledged;
         writeln!(f, "operations acknowledged: {}, median {} a seed", acknowledged.total, acknowledged.median)?;
         writeln!(
@@ -122,11 +218,50 @@ impl fmt::Display for Campaign {
                 )?;
             }
         }
+        self.parts(f)?;
         write!(f, "{} seeds, {} failed, {} unknown", self.seeds, self.failed, self.unknown)?;
         for failure in &self.failures {
             write!(f, "\n{failure}")?;
         }
         Ok(())
+    }
+}
+
+impl Campaign {
+    /// What was counted beside faults and points; nothing for what was not counted.
+    fn coverage(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, growth) in [("abstract states", &self.states), ("points", &self.points)] {
+            if growth.distinct() > 0 {
+                writeln!(f, "distinct {what}: {}, {}", growth.distinct(), self.outlook(growth))?;
+            }
+        }
+        for (name, histogram) in &self.liveness {
+            writeln!(f, "{name}: {histogram}")?;
+        }
+        if self.lawfully_stuck > 0 {
+            writeln!(f, "lawfully stuck: {} seeds, whose damage forbids progress", self.lawfully_stuck)?;
+        }
+        if !self.profiles.is_empty() {
+            let of = |(name, seeds): (&String, &u64)| format!("{name} {seeds}");
+            writeln!(f, "profiles: {}", self.profiles.iter().map(of).collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(())
+    }
+
+    /// Where the seeds come from, and whether a failure would have been seen.
+    fn parts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.shards.is_empty() {
+            write!(f, "shards: {}", self.shards.len())?;
+            for gap in self.gaps() {
+                write!(f, ", seeds {}..{} not run", gap.start, gap.end)?;
+            }
+            writeln!(f)?;
+        }
+        match self.canary {
+            None => Ok(()),
+            Some(true) => writeln!(f, "canary: failed, as it must"),
+            Some(false) => writeln!(f, "canary: DID NOT FAIL: this campaign cannot see failures"),
+        }
     }
 }
 
@@ -173,6 +308,7 @@ mod tests {
                 seeds: 3,
                 reproduce: "cargo sim replay 17".into(),
             }],
+            ..Campaign::default()
         }
     }
 
@@ -220,7 +356,29 @@ mod tests {
                   "seeds": 3,
                   "reproduce": "cargo sim replay 17"
                 }
-              ]
+              ],
+              "profiles": {},
+              "states": {
+                "points": [],
+                "last_new_seed": 0,
+                "sketch": []
+              },
+              "points": {
+                "points": [],
+                "last_new_seed": 0,
+                "sketch": []
+              },
+              "operations": {
+                "unit": "",
+                "buckets": [],
+                "median": 0,
+                "p99": 0,
+                "max": 0
+              },
+              "liveness": {},
+              "lawfully_stuck": 0,
+              "canary": null,
+              "shards": []
             }
         "#]]
         .assert_eq(&text);
@@ -243,5 +401,47 @@ mod tests {
             cargo sim replay 17  # watches/lost: a change was not told (3 seeds)"#]]
         .assert_eq(&example().to_string());
         assert_eq!(example().missed(), ["raft.vote_restored"]);
+    }
+
+    #[test]
+    fn the_text_has_what_was_counted() {
+        let mut survival = Histogram::new("s");
+        survival.record(30);
+        let shard = |first_seed, seeds| Shard { first_seed, seeds, ..Shard::default() };
+        let growth = |last_new_seed| Growth { points: vec![(200, 40)], last_new_seed, ..Growth::default() };
+        let campaign = Campaign {
+            faults: BTreeMap::new(),
+            sometimes: BTreeMap::new(),
+            profiles: [("calm".to_string(), 60), ("hostile".to_string(), 140)].into(),
+            states: growth(290),
+            points: growth(49),
+            liveness: [("session survival".to_string(), survival)].into(),
+            lawfully_stuck: 2,
+            canary: Some(true),
+            shards: vec![shard(0, 100), shard(200, 100)],
+            ..example()
+        };
+        expect![[r#"
+            faults that took effect
+            sometimes points
+            distinct abstract states: 40, the last new one at seed 290: more seeds find more
+            distinct points: 40, nothing new since seed 49 (75 % of the seeds): more load or other faults, not more seeds
+            session survival: median 30 s, p99 30 s, at most 30 s
+            lawfully stuck: 2 seeds, whose damage forbids progress
+            profiles: calm 60, hostile 140
+            operations acknowledged: 90000, median 450 a seed
+            time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking
+            resident memory: 40 MB after 100 seeds, 41 MB at the end
+            shards: 2, seeds 100..200 not run
+            canary: failed, as it must
+            200 seeds, 3 failed, 0 unknown
+            cargo sim replay 17  # watches/lost: a change was not told (3 seeds)"#]].assert_eq(&campaign.to_string());
+        assert_eq!(campaign.gaps(), [100..200]);
+        assert_eq!((campaign.seeds_after(49), campaign.seeds_after(250)), (150, 49));
+        assert_eq!((campaign.verdict(), example().failures.len()), (Verdict::Safety, 1));
+        let old = serde_json::to_value(example()).unwrap();
+        let mut without = old.as_object().unwrap().clone();
+        without.retain(|key, _| !["states", "points", "operations", "shards", "canary"].contains(&key.as_str()));
+        assert_eq!(serde_json::from_value::<Campaign>(without.into()).unwrap(), example());
     }
 }

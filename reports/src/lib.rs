@@ -5,10 +5,14 @@
 //! documentation. Not here: who runs seeds and judges them (`scenarios`, `checkers`).
 
 mod campaign;
+mod growth;
+mod histogram;
 mod kill_table;
 pub mod run;
 
-pub use campaign::{Acknowledged, Campaign, Failure, Resident};
+pub use campaign::{Acknowledged, Campaign, Failure, Resident, Shard};
+pub use growth::{Growth, Sketch};
+pub use histogram::Histogram;
 pub use kill_table::{KillTable, Row};
 pub use run::RunReport;
 

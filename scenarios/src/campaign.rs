@@ -170,6 +170,7 @@ impl Fold {
             sometimes: with_zeros(self.sometimes, SOMETIMES),
             rss_mb: Resident { after_100: self.after_100, end: resident_mb() },
             failures,
+            ..Campaign::default()
         };
         (campaign, exit)
     }
