@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What a stream is for. The numbers are part of what a seed means: never change one.
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ pub(crate) enum Stream {
     Process(u32),
     /// Of one host's clocks.
     Clock(u32),
+    /// Of one fault point on one host, by its name.
+    Point(u32, &'static str),
 }
 
 impl Stream {
@@ -25,6 +28,7 @@ impl Stream {
             Stream::Disk(host) => of(2, host, 0),
             Stream::Process(host) => of(3, host, 0),
             Stream::Clock(host) => of(4, host, 0),
+            Stream::Point(host, name) => of(5, host, xxh3_64(name.as_bytes()) as u32 >> 4),
         }
     }
 }

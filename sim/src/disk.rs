@@ -6,6 +6,7 @@
 use crate::content::Content;
 use crate::dice::Dice;
 use crate::events::EventKind;
+use crate::falls::Place;
 use crate::kernel::{Due, Kernel, park};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -381,6 +382,16 @@ impl Kernel {
         if slow {
             self.effect("slow disk");
         }
+        if let Some((place, named)) = self.falls_at(host, &work) {
+            match place {
+                Place::Within(writes) => self.host(host).disk.begin(work, writes),
+                Place::After => drop(self.perform(host, incarnation, work)),
+            }
+            if self.disk_ops.get(&id).is_some_and(|op| op.abandoned) {
+                self.disk_ops.remove(&id);
+            }
+            return self.fall(host, named);
+        }
         let result = self.perform(host, incarnation, work);
         if let Some(op) = self.disk_ops.get_mut(&id) {
             if op.abandoned {
@@ -443,7 +454,7 @@ impl Kernel {
     pub fn tear_disk_ops(&mut self, host: u32) {
         let works: Vec<Work> =
             self.disk_ops.values_mut().filter(|op| op.host == host).filter_map(|op| op.work.take()).collect();
-        works.into_iter().for_each(|work| self.host(host).disk.begin(work));
+        works.into_iter().for_each(|work| self.host(host).disk.begin(work, usize::MAX));
     }
 
     fn perform(&mut self, host: u32, incarnation: u64, work: Work) -> io::Result<Outcome> {
@@ -452,7 +463,7 @@ impl Kernel {
             Plug::InFor(operations @ 1..) => self.host(host).disk.plug = Plug::InFor(operations - 1),
             Plug::InFor(0) => {
                 self.host(host).disk.plug = Plug::Out;
-                self.host(host).disk.begin(work);
+                self.host(host).disk.begin(work, usize::MAX);
                 self.effect("unplugged disk");
                 return Err(io::Error::other("the disk is gone"));
             }
@@ -529,15 +540,17 @@ impl Disk {
         Ok(())
     }
 
-    /// What an operation has done to a file when it is interrupted: unsynced writes, which may be lost.
-    fn begin(&mut self, work: Work) {
+    /// What an operation has done to a file when it is interrupted after so many writes: they are not synced.
+    fn begin(&mut self, work: Work, writes: usize) {
         let (file, parts) = match work {
             Work::Write(file, offset, data) => (file, vec![(offset, data)]),
             Work::WriteSync(file, parts) => (file, parts),
+            Work::SetLen(file, len) if writes > 0 => return drop(self.set_len(file, len, &mut Vec::new())),
             _ => return,
         };
         // An interrupted operation tells nobody of its errors.
-        drop(parts.into_iter().try_for_each(|(offset, data)| self.write(file, offset, data, &mut Vec::new())));
+        let mut parts = parts.into_iter().take(writes);
+        drop(parts.try_for_each(|(offset, data)| self.write(file, offset, data, &mut Vec::new())));
     }
 
     fn set_len(&mut self, file: u64, len: u64, effects: &mut Effects) -> io::Result<Outcome> {

@@ -39,6 +39,8 @@ pub enum EventKind {
     Spawn { host: u32, name: &'static str },
     /// A process reached a rare state.
     Sometimes { host: u32, point: &'static str },
+    /// A fault point fired.
+    FaultPoint { host: u32, point: &'static str },
     /// Something was done to a host.
     Host { host: u32, what: &'static str },
     /// A process panicked.
@@ -63,6 +65,7 @@ impl fmt::Display for SimEvent {
             EventKind::Random { host, value } => write!(f, "host {host}: random {value:016x}"),
             EventKind::Spawn { host, name } => write!(f, "host {host}: spawn {name}"),
             EventKind::Sometimes { host, point } => write!(f, "host {host}: sometimes {point}"),
+            EventKind::FaultPoint { host, point } => write!(f, "host {host}: fault point {point}"),
             EventKind::Host { host, what } => write!(f, "host {host}: {what}"),
             EventKind::Panic { host, message } => write!(f, "host {host}: panic: {message}"),
         }

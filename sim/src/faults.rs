@@ -29,35 +29,6 @@ fn nodes(kernel: &mut Kernel, host: Host) -> Vec<NodeId> {
 
 /// Machines.
 impl World {
-    /// The processes of a host die. Its kernel closes their sockets; its disk keeps what was written, synced or not.
-    pub fn crash(&self, host: Host) {
-        self.shared.with(|kernel| {
-            let running = !kernel.host(host.0).processes.is_empty();
-            kernel.did(host, "crash", running);
-        });
-        self.end_processes(host.0);
-    }
-
-    /// A host loses power: unsynced changes are lost, torn or kept, in any combination; nobody is told. The host
-    /// is without power until something is started on it ([`World::env`], [`World::start`]).
-    pub fn power_fail(&self, host: Host) {
-        self.shared.with(|kernel| {
-            // First the sockets and the queue: dying processes must neither close nor complete anything.
-            kernel.forget_sockets(host.0);
-            kernel.tear_disk_ops(host.0);
-        });
-        self.end_processes(host.0);
-        self.shared.with(|kernel| {
-            let now = kernel.now;
-            let state = kernel.host(host.0);
-            (state.up, state.paused) = (false, false);
-            let damaged = state.disk.lose();
-            let wakers: Vec<_> = state.clock.reboot(now).collect();
-            kernel.dropped.extend(wakers);
-            kernel.did(host, "power failure", damaged > 0);
-        });
-    }
-
     /// The processes of a host make no progress. Its sockets stay open and fill, its clocks go on.
     pub fn pause(&self, host: Host) {
         let nodes = self.shared.with(|kernel| {
@@ -304,7 +275,7 @@ impl World {
 
 impl Kernel {
     /// Notes what was done to a host.
-    fn did(&mut self, host: Host, what: &'static str, effective: bool) {
+    pub fn did(&mut self, host: Host, what: &'static str, effective: bool) {
         self.record(EventKind::Host { host: host.0, what });
         if effective {
             self.effect(what);

@@ -8,13 +8,17 @@ use crate::clock::HostClock;
 use crate::dice::{Dice, Stream};
 use crate::disk::{Disk, PendingOp};
 use crate::events::{EventKind, Trace};
+use crate::falls::{Fall, Trigger};
 use crate::network::Net;
+use crate::process::kill;
 use madsim::runtime::NodeHandle;
+use madsim::task::NodeId;
 use madsim::time::TimeHandle;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -73,6 +77,13 @@ pub(crate) struct HostState {
     pub processes: BTreeMap<u64, NodeHandle>,
     pub dice: Dice,
     pub next_port: u16,
+    /// Where it will fall.
+    pub armed: Option<(Trigger, Fall)>,
+    /// Probabilities of its fault points, and the dice of those that were reached.
+    pub fault_points: BTreeMap<String, f64>,
+    pub point_dice: BTreeMap<&'static str, Dice>,
+    /// Who waits for its last process to end.
+    pub watchers: Vec<Waker>,
 }
 
 pub(crate) struct Kernel {
@@ -89,6 +100,8 @@ pub(crate) struct Kernel {
     pub wakers: Vec<Waker>,
     /// To be dropped once the lock is free: a waker may be the last handle of a task, and its task may own sockets.
     pub dropped: Vec<Waker>,
+    /// To be killed once the lock is free: the tasks of processes that have ended.
+    pub dying: Vec<NodeId>,
     /// Host 0 is nobody's: whoever drives the world keeps time by it.
     pub hosts: Vec<HostState>,
     pub net: Net,
@@ -97,6 +110,8 @@ pub(crate) struct Kernel {
     pub trace: Trace,
     pub effects: BTreeMap<&'static str, u64>,
     pub sometimes: BTreeMap<&'static str, u64>,
+    /// How often each fault point fired.
+    pub fired: BTreeMap<&'static str, u64>,
     pub panics: Vec<(u32, String)>,
     pub spawned: u64,
 }
@@ -113,6 +128,7 @@ impl Kernel {
             over: false,
             wakers: Vec::new(),
             dropped: Vec::new(),
+            dying: Vec::new(),
             hosts: Vec::new(),
             net: Net::default(),
             disk_ops: BTreeMap::new(),
@@ -120,6 +136,7 @@ impl Kernel {
             trace: Trace::new(),
             effects: BTreeMap::new(),
             sometimes: BTreeMap::new(),
+            fired: BTreeMap::new(),
             panics: Vec::new(),
             spawned: 0,
         };
@@ -139,6 +156,10 @@ impl Kernel {
             processes: BTreeMap::new(),
             dice: Dice::new(seed, Stream::Process(host)),
             next_port: crate::network::FIRST_EPHEMERAL_PORT,
+            armed: None,
+            fault_points: BTreeMap::new(),
+            point_dice: BTreeMap::new(),
+            watchers: Vec::new(),
         });
         host
     }
@@ -201,11 +222,13 @@ pub(crate) fn park(slot: &mut Option<Waker>, dropped: &mut Vec<Waker>, cx: &Cont
 pub(crate) struct Shared {
     kernel: Mutex<Kernel>,
     time: TimeHandle,
+    /// Incarnation of the process whose task is being polled; 0: none.
+    pub polled: AtomicU64,
 }
 
 impl Shared {
     pub fn new(seed: u64) -> Shared {
-        Shared { kernel: Mutex::new(Kernel::new(seed)), time: TimeHandle::current() }
+        Shared { kernel: Mutex::new(Kernel::new(seed)), time: TimeHandle::current(), polled: AtomicU64::new(0) }
     }
 
     /// Enters the kernel; then sets the alarm and wakes whom the call made ready.
@@ -217,7 +240,9 @@ impl Shared {
         self.set_alarm(&mut kernel);
         let wakers = std::mem::take(&mut kernel.wakers);
         let dropped = std::mem::take(&mut kernel.dropped);
+        let dying = std::mem::take(&mut kernel.dying);
         drop(kernel);
+        kill(dying);
         drop(dropped);
         wakers.into_iter().for_each(Waker::wake);
         result

@@ -314,7 +314,13 @@ impl Kernel {
         let Some(conn) = self.net.conns.get(&id) else { return Poll::Ready(Err(ErrorKind::ConnectionReset.into())) };
         let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
         let held = conn.ends[side].flight_len + conn.ends[1 - side].received_len;
-        let failed = if conn.ends[side].shut { Some(ErrorKind::BrokenPipe) } else { conn.ends[side].error };
+        let end = &conn.ends[side];
+        let failed = match end {
+            // Its process is dead.
+            end if end.closed => Some(ErrorKind::NotConnected),
+            end if end.shut => Some(ErrorKind::BrokenPipe),
+            end => end.error,
+        };
         if let Some(kind) = failed {
             return Poll::Ready(Err(kind.into()));
         }
@@ -469,7 +475,7 @@ impl Kernel {
         let Some(conn) = self.net.conns.get(&id) else { return Poll::Ready(Err(ErrorKind::ConnectionReset.into())) };
         let (end, peer) = (&conn.ends[side], conn.ends[1 - side].host);
         if end.received_len == 0 {
-            if let Some(kind) = end.error {
+            if let Some(kind) = end.error.or(end.closed.then_some(ErrorKind::NotConnected)) {
                 return Poll::Ready(Err(kind.into()));
             }
             if end.ended || buf.remaining() == 0 {
@@ -505,6 +511,13 @@ impl Kernel {
     }
 
     pub fn shutdown(&mut self, id: u64, side: usize) {
+        if self.net.conns.get(&id).is_some_and(|conn| !conn.ends[side].closed) {
+            self.finish(id, side);
+        }
+    }
+
+    /// Sends the end of a direction, once.
+    fn finish(&mut self, id: u64, side: usize) {
         let Some(conn) = self.net.conns.get_mut(&id) else { return };
         let end = &mut conn.ends[side];
         if end.error.is_none() && !std::mem::replace(&mut end.shut, true) {
@@ -540,7 +553,7 @@ impl Kernel {
             if unread {
                 self.send_reset(id, side);
             } else {
-                self.shutdown(id, side);
+                self.finish(id, side);
             }
         }
         self.reap(id);

@@ -6,8 +6,9 @@ use crate::kernel::{Kernel, Shared, nanos};
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 use synod_env::{BoxFuture, Random, Tasks};
@@ -50,20 +51,44 @@ impl Process {
         }
         let shared = self.shared.clone();
         self.node.spawn(std::future::poll_fn(move |cx| {
-            match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx))) {
+            shared.polled.store(incarnation, Ordering::Relaxed);
+            let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
+            shared.polled.store(0, Ordering::Relaxed);
+            match polled {
                 Ok(poll) => poll,
+                Err(fallen) if fallen.is::<Fallen>() => Poll::Ready(()),
                 Err(panic) => {
                     let message = message(panic.as_ref());
-                    let node = shared.with(|kernel| {
+                    shared.with(|kernel| {
                         kernel.record(EventKind::Panic { host, message: message.clone() });
                         kernel.panics.push((host, message));
-                        kernel.end_process(host, incarnation)
+                        kernel.end_process(host, incarnation);
                     });
-                    kill(node);
                     Poll::Ready(())
                 }
             }
         }));
+    }
+}
+
+/// The end of a task whose process has fallen while it ran: the task must not take one more step.
+struct Fallen;
+
+impl Process {
+    /// A task of this process has come to a point, and may not come any further.
+    fn at_point<T: Default>(&self, reached: impl FnOnce(&mut Kernel, u32) -> T) -> T {
+        let (host, incarnation) = (self.host, self.incarnation);
+        let (result, fell) = self.shared.with(|kernel| {
+            if !kernel.is_running(host, incarnation) {
+                return (T::default(), false);
+            }
+            (reached(kernel, host), !kernel.is_running(host, incarnation))
+        });
+        // Whoever drives the world may use a process's `Env` too, and does not fall with it.
+        if fell && self.shared.polled.load(Ordering::Relaxed) == incarnation {
+            resume_unwind(Box::new(Fallen));
+        }
+        result
     }
 }
 
@@ -104,11 +129,11 @@ impl Tasks for Process {
     }
 
     fn sometimes(&self, point: &'static str) {
-        let host = self.host;
-        self.shared.with(|kernel| {
-            *kernel.sometimes.entry(point).or_default() += 1;
-            kernel.record(EventKind::Sometimes { host, point });
-        });
+        self.at_point(|kernel, host| kernel.sometimes(host, point));
+    }
+
+    fn fault_point(&self, point: &'static str) -> Option<u64> {
+        self.at_point(|kernel, host| kernel.fault_point(host, point))
     }
 }
 
@@ -128,13 +153,25 @@ impl Kernel {
         self.hosts.get(host as usize).is_some_and(|host| host.processes.contains_key(&incarnation))
     }
 
-    /// The kernel's part of a process's end; the caller kills the node that comes back.
-    pub fn end_process(&mut self, host: u32, incarnation: u64) -> Option<NodeId> {
-        let node = self.host(host).processes.remove(&incarnation)?;
+    /// Ends a process, if it still runs.
+    pub fn end_process(&mut self, host: u32, incarnation: u64) {
+        let Some(node) = self.host(host).processes.remove(&incarnation) else { return };
         self.close_sockets(host, incarnation);
         self.finish_disk_ops(host, incarnation);
-        self.host(host).disk.unlock(Some(incarnation));
+        let state = self.host(host);
+        state.disk.unlock(Some(incarnation));
+        if state.processes.is_empty() {
+            let watchers = std::mem::take(&mut state.watchers);
+            self.wakers.extend(watchers);
+        }
         self.record(EventKind::Host { host, what: "process ends" });
-        Some(node.id())
+        self.dying.push(node.id());
+    }
+
+    /// Ends all processes of a host.
+    pub fn end_processes(&mut self, host: u32) {
+        for incarnation in self.host(host).processes.keys().copied().collect::<Vec<_>>() {
+            self.end_process(host, incarnation);
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::Sleep;
 use crate::events::SimEvent;
 use crate::kernel::{Shared, nanos};
 use crate::network::ip_of;
-use crate::process::{Process, kill};
+use crate::process::Process;
 use madsim::runtime::{Handle, Runtime};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,7 @@ use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use synod_env::{BoxFuture, Env};
 use synod_types::Instant;
@@ -73,8 +74,9 @@ where
         }));
         runtime.block_on(async {
             if let Some(world) = world {
-                let hosts = world.shared.with(|kernel| 0..kernel.hosts.len() as u32);
-                hosts.for_each(|host| world.end_processes(host));
+                world.shared.with(|kernel| {
+                    (0..kernel.hosts.len() as u32).for_each(|host| kernel.end_processes(host));
+                });
                 madsim::time::sleep(TEARDOWN).await;
                 world.shared.end();
                 madsim::time::sleep(TEARDOWN).await;
@@ -114,7 +116,7 @@ impl World {
         let inner = env.clone();
         env.spawn("main", async move {
             main(inner).await;
-            kill(shared.with(|kernel| kernel.end_process(host.0, incarnation)));
+            shared.with(|kernel| kernel.end_process(host.0, incarnation));
         });
     }
 
@@ -146,12 +148,21 @@ impl World {
         self.shared.with(|kernel| !kernel.host(host.0).processes.is_empty())
     }
 
-    pub(crate) fn end_processes(&self, host: u32) {
-        kill(self.shared.with(|kernel| {
-            let incarnations: Vec<u64> = kernel.host(host).processes.keys().copied().collect();
-            let ended = incarnations.into_iter().filter_map(|incarnation| kernel.end_process(host, incarnation));
-            ended.collect::<Vec<_>>()
-        }));
+    /// Waits until a machine has no running process: none from the start, or the last one ended or fell.
+    pub async fn ended(&self, host: Host) {
+        poll_fn(|cx| {
+            self.shared.with(|kernel| {
+                let state = kernel.host(host.0);
+                if state.processes.is_empty() {
+                    return Poll::Ready(());
+                }
+                if !state.watchers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.watchers.push(cx.waker().clone());
+                }
+                Poll::Pending
+            })
+        })
+        .await;
     }
 
     /// Time since the world began.
@@ -217,6 +228,11 @@ impl World {
     /// How often each rare state was reached.
     pub fn sometimes(&self) -> BTreeMap<&'static str, u64> {
         self.shared.with(|kernel| kernel.sometimes.clone())
+    }
+
+    /// How often each fault point fired; 0 for those that were only reached.
+    pub fn fault_points(&self) -> BTreeMap<&'static str, u64> {
+        self.shared.with(|kernel| kernel.fired.clone())
     }
 
     /// Panics of processes, with their hosts.

@@ -106,4 +106,38 @@ impl Env {
     pub fn sometimes(&self, point: &'static str) {
         self.tasks.sometimes(point);
     }
+
+    /// Whether to do here what is allowed and never happens by itself: close a stream, write in two parts, give up half
+    /// way. A fault point must never break a promise of the engine; it makes the rare common. Without the feature
+    /// `faults` this is a constant `false`, and what depends on it is not compiled.
+    #[inline(always)]
+    pub fn buggify(&self, point: &'static str) -> bool {
+        self.fault_point(point).is_some()
+    }
+
+    /// As [`Env::buggify`], with a random number below `bound` (0 when that is 0) if it fires.
+    #[inline(always)]
+    pub fn buggify_below(&self, point: &'static str, bound: u64) -> Option<u64> {
+        Some(self.fault_point(point)? % bound.max(1))
+    }
+
+    /// A fault point that waits, less than a span.
+    #[inline(always)]
+    pub async fn buggify_pause(&self, point: &'static str, span: Duration) {
+        let bound = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(pause_ns) = self.buggify_below(point, bound) {
+            self.sleep(Duration::from_nanos(pause_ns)).await;
+        }
+    }
+
+    #[cfg(feature = "faults")]
+    fn fault_point(&self, point: &'static str) -> Option<u64> {
+        self.tasks.fault_point(point)
+    }
+
+    #[cfg(not(feature = "faults"))]
+    #[inline(always)]
+    fn fault_point(&self, _point: &'static str) -> Option<u64> {
+        None
+    }
 }

@@ -13,6 +13,12 @@ pub trait Tasks: Send + Sync {
 
     /// Marks a rare state as reached.
     fn sometimes(&self, point: &'static str);
+
+    /// Whether a fault point fires: a random number for what it does then, if it does. Only `sim` lets any fire.
+    #[cfg(feature = "faults")]
+    fn fault_point(&self, _point: &'static str) -> Option<u64> {
+        None
+    }
 }
 
 /// Randomness of one member: from the operating system in `real`, from the seed in `sim`.

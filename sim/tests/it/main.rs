@@ -3,6 +3,7 @@
 mod conformance;
 mod determinism;
 mod disks;
+mod falls;
 mod machines;
 mod network;
 
