@@ -7,13 +7,17 @@
 mod campaign;
 mod growth;
 mod histogram;
+mod junit;
 mod kill_table;
+mod merge;
 pub mod run;
 
 pub use campaign::{Acknowledged, Campaign, Failure, Resident, Shard};
 pub use growth::{Growth, Sketch};
 pub use histogram::Histogram;
+pub use junit::junit;
 pub use kill_table::{KillTable, Row};
+pub use merge::MergeError;
 pub use run::RunReport;
 
 use serde::Serialize;
