@@ -1,7 +1,7 @@
 //! Listeners and connections of ZooKeeper's clients.
 
 use crate::core::{Client, Core, Shared};
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Box<dyn Listener>) {
             return;
         }
         match listener.accept().await {
+            Ok(_) if shared.env.buggify("node.client_dropped") => {}
             Ok(stream) => {
                 let Some((id, wake)) = admit(&shared, &*stream) else { continue };
                 let task = connection(shared.clone(), stream, id, wake);
@@ -107,9 +108,10 @@ async fn connection(
             Next::Write(data) => {
                 let mut rest = &data[..];
                 while !rest.is_empty() {
+                    let len = cut(&shared, "node.client_write_cut", rest.len());
                     tokio::select! {
                         biased;
-                        written = stream.write(rest) => match written? {
+                        written = stream.write(&rest[..len]) => match written? {
                             0 => return Err(io::ErrorKind::WriteZero.into()),
                             n => rest = &rest[n..],
                         },
@@ -121,9 +123,10 @@ async fn connection(
             }
             Next::Read => {
                 input.reserve(4 << 10);
+                let mut part = (&mut input).limit(cut(&shared, "node.client_read_cut", usize::MAX));
                 tokio::select! {
                     biased;
-                    read = stream.read_buf(&mut input) => {
+                    read = stream.read_buf(&mut part) => {
                         if read? == 0 {
                             return Ok(());
                         }
@@ -134,6 +137,11 @@ async fn connection(
             Next::Wait => wake.notified().await,
         }
     }
+}
+
+/// How many of so many bytes are moved at once.
+fn cut(shared: &Shared, point: &'static str, len: usize) -> usize {
+    shared.env.buggify_below(point, 16).map_or(len, |bytes| len.min(1 + bytes as usize))
 }
 
 async fn broken(shared: &Arc<Shared>, id: ConnectionId, wake: &Notify) {

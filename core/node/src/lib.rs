@@ -19,6 +19,7 @@
 
 mod clients;
 mod core;
+mod fault_points;
 mod figures;
 mod links;
 mod log;
@@ -28,6 +29,7 @@ mod snapshots;
 mod timers;
 mod words;
 
+pub use fault_points::FAULT_POINTS;
 pub use figures::Figures;
 pub use member::{Config, Error, Member, Stopped};
 pub use observer::Observer;

@@ -65,6 +65,7 @@ pub(crate) async fn dial(shared: Arc<Shared>, to: NodeId, address: SocketAddr) {
         backoff = if was_up { BACKOFF_MIN } else { (backoff * 2).min(BACKOFF_MAX) };
         let jitter = backoff.mul_f64((shared.env.random_u64() % 1000) as f64 / 2000.0);
         shared.env.sleep(backoff / 2 + jitter).await;
+        shared.env.buggify_pause("node.redial_late", BACKOFF_MAX).await;
     }
 }
 
@@ -143,7 +144,11 @@ async fn pump(
             if !link.up {
                 return Err(io::Error::other("link: too much is waiting for the peer"));
             }
-            let data = link.outbox.split().freeze();
+            let data = match shared.env.buggify_below("node.link_in_parts", link.outbox.len() as u64) {
+                Some(bytes) => link.outbox.split_to(link.outbox.len().min(1 + bytes as usize)),
+                None => link.outbox.split(),
+            }
+            .freeze();
             if core.stopped.is_some() {
                 return Ok(());
             }
@@ -171,6 +176,9 @@ async fn pump(
                 }
             }
             stream.flush().await?;
+            if shared.env.buggify("node.link_closed") {
+                return Err(io::Error::other("link: closed by a fault point"));
+            }
             continue;
         }
         tokio::select! {
@@ -268,7 +276,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
                 }
             },
         };
-        if read == 0 {
+        if read == 0 || shared.env.buggify("node.link_in_closed") {
             return Ok(());
         }
         if sign_due.is_none() {

@@ -3,10 +3,14 @@
 use crate::Stopped;
 use crate::core::Shared;
 use std::sync::Arc;
+use std::time::Duration;
 use synod_replica::Input;
 use synod_storage::{Batch, Storage};
 use synod_types::raft::{Entry, HardState, SnapshotMeta};
-use synod_types::{Index, Proposal};
+use synod_types::{Index, Mutant, Proposal};
+
+/// Longest pause of a fault point.
+const PAUSE_MAX: Duration = Duration::from_millis(10);
 
 /// What the next flush will write.
 #[derive(Default)]
@@ -52,6 +56,7 @@ impl Pending {
 /// is on the disk, and trying again would prove nothing.
 pub(crate) async fn run(shared: Arc<Shared>, mut storage: Storage) {
     loop {
+        shared.env.buggify_pause("node.log_late", PAUSE_MAX).await;
         let (mut pending, stopped) = {
             let mut core = shared.lock();
             (std::mem::take(&mut core.batch), core.stopped.is_some())
@@ -63,6 +68,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut storage: Storage) {
             let started = shared.env.now();
             let bytes = pending.batch.body_bytes() as u64;
             let result = storage.append(&mut pending.batch).await;
+            shared.env.buggify_pause("node.appended_late", PAUSE_MAX).await;
             let now = shared.now();
             let mut core = shared.lock();
             match result {
@@ -72,7 +78,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut storage: Storage) {
                     core.figures.log_bytes += bytes;
                     core.figures.flush_ns += took;
                     core.figures.flush_max_ns = core.figures.flush_max_ns.max(took);
-                    core.step(&shared, now, Input::Appended { sequence });
+                    let next = core.batch.sequence.filter(|_| shared.config.mutants.on(Mutant::NodeAcksNextBatch));
+                    core.step(&shared, now, Input::Appended { sequence: next.unwrap_or(sequence) });
                 }
                 Err(error) => {
                     shared.halt(&mut core, Stopped::Disk(error.to_string()));

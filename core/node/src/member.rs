@@ -221,6 +221,7 @@ impl Member {
             }
             None => None,
         };
+        env.buggify_pause("node.start_late", config.election_timeout).await;
         let peers: Vec<_> = config.members.iter().filter(|(id, _)| **id != config.id).map(|(i, a)| (*i, *a)).collect();
         let listen = async |address: SocketAddr, whom: &'static str| {
             env.network.listen(address).await.map_err(|why| Error::Listen { address, whom, why })

@@ -9,7 +9,7 @@ use synod_replica::State;
 use synod_storage::Snapshots;
 use synod_types::raft::SnapshotMeta;
 use synod_types::record::Record;
-use synod_types::{Index, Mutants, Term};
+use synod_types::{Index, Mutant, Mutants, Term};
 use synod_wire::record::{SnapshotDecoder, SnapshotEncoder};
 
 /// Bytes encoded before the core thread and the disk get a turn.
@@ -22,6 +22,13 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) {
     let shared = shared.clone();
     match work {
         Work::Write { state, index, term } => shared.env.clone().spawn("snapshot-write", async move {
+            if shared.env.buggify("node.snapshot_written_twice") {
+                drop(write(&shared, (*state).clone(), index, term).await);
+            }
+            if shared.config.mutants.on(Mutant::StoreRetireEarly) {
+                shared.lock().batch.compact = Some(index.next());
+                shared.log.notify_one();
+            }
             let input = match write(&shared, *state, index, term).await {
                 Ok(meta) => Input::SnapshotWritten { meta },
                 Err(error) => {
@@ -39,6 +46,7 @@ pub(crate) fn start(shared: &Arc<Shared>, work: Work) {
         }),
         Work::Fetch { peer, meta, offset } => shared.env.clone().spawn("snapshot-send", async move {
             let input = match shared.snapshots.read_chunk(meta, offset, shared.config.chunk_bytes).await {
+                Ok(_) if shared.env.buggify("node.chunk_unread") => Input::FetchFailed { peer, meta },
                 Ok((data, done)) => Input::Fetched { peer, meta, offset, data, done },
                 Err(_) => Input::FetchFailed { peer, meta },
             };
@@ -72,6 +80,9 @@ async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> 
         writer.push(bytes).await.map_err(|e| e.to_string())?;
         if shared.lock().stopped.is_some() {
             return Err("the member stops".into());
+        }
+        if shared.env.buggify("node.snapshot_abandoned") {
+            return Err("abandoned by a fault point".into());
         }
         piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
     }
@@ -127,6 +138,9 @@ pub(crate) async fn receive(shared: Arc<Shared>) {
         };
         let meta = chunk.meta;
         let mut result = snapshots.receive(meta, chunk.offset, chunk.data).await.map_err(|e| e.to_string());
+        if shared.env.buggify("node.chunk_refused") {
+            result = Err("refused by a fault point".into());
+        }
         if !chunk.done && result.is_ok() {
             continue;
         }

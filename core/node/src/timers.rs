@@ -52,6 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let tick = shared.config.election_timeout / 20;
     let mut next_tick = shared.env.now() + tick;
     loop {
+        shared.env.buggify_pause("node.timer_late", tick).await;
         let wake_at = {
             let now = shared.now();
             let mut core = shared.lock();
@@ -83,6 +84,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 pub(crate) async fn flush(shared: Arc<Shared>) {
     loop {
         shared.flush.notified().await;
+        shared.env.buggify_pause("node.flush_late", Duration::from_millis(5)).await;
         let now = shared.now();
         let mut core = shared.lock();
         if core.stopped.is_some() {

@@ -58,6 +58,22 @@ impl Batch {
         self.changes.push(Change::Reset(meta));
     }
 
+    /// Cuts the changes from this one on off into a batch of their own.
+    pub(crate) fn split_off(&mut self, at: usize) -> Batch {
+        let mut changes = self.changes.split_off(at);
+        let first = changes.iter().find_map(|change| match change {
+            Change::Entry { body, .. } => Some(body.start),
+            _ => None,
+        });
+        let cut = first.unwrap_or(self.bodies.len());
+        for change in &mut changes {
+            if let Change::Entry { body, .. } = change {
+                *body = body.start - cut..body.end - cut;
+            }
+        }
+        Batch { changes, bodies: self.bodies.split_off(cut) }
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use synod_env::{Env, File, OpenMode};
 use synod_types::raft::{HardState, SnapshotMeta};
 use synod_types::{Index, Mutant, Term};
@@ -21,6 +22,9 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 /// A shorter segment has hardly room for records.
 const SEGMENT_BYTES_MIN: u64 = 32 << 10;
+
+/// Longest pause of a fault point.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// One member's folder, open for writing.
 pub struct Storage {
@@ -79,6 +83,7 @@ impl Storage {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             env.disk.sync_dir(parent).await.map_err(disk("sync", parent))?;
         }
+        env.buggify_pause("storage.open_late", PAUSE_MAX).await;
         let listing = Listing::read(env, folder).await?;
         let found = recover(env, &listing, &options).await?;
         let (snapshots, lost_snapshot) = Snapshots::open(env, folder, &options, &listing).await?;
@@ -134,7 +139,9 @@ impl Storage {
             records: BytesMut::new(),
             _lock: lock,
         };
+        refuse(env, "storage.open_refused", folder)?;
         storage.begin(Beginning { reset, batch: None }).await?;
+        refuse(env, "storage.open_half_done", folder)?;
         storage.tidy(&recovered.tail, previous, aside, leftover).await?;
         Ok((storage, recovered))
     }
@@ -182,11 +189,15 @@ impl Storage {
         self.check_order(batch).map_err(|error| self.stop(error))?;
         // Stays if this future is dropped before it is done.
         self.stopped = Some(Arc::new(Error::Abandoned));
-        let roll = self.current.end + batch.file_bytes() > self.options.segment_bytes && !self.current.unused();
-        let done = match roll {
-            true => self.roll(batch).await,
-            false => self.flush(batch).await,
-        };
+        let mut done = Ok(());
+        if let Some(changes) = self.env.buggify_below("storage.flush_in_parts", batch.changes.len() as u64) {
+            let mut rest = batch.split_off(changes as usize);
+            done = self.put(batch).await;
+            std::mem::swap(batch, &mut rest);
+        }
+        if done.is_ok() {
+            done = self.put(batch).await;
+        }
         done.map_err(|error| self.stop(error))?;
         self.stopped = None;
         batch.clear();
@@ -226,6 +237,10 @@ impl Storage {
         let (env, folder) = (self.env.clone(), self.folder.clone());
         Ok(async move {
             for path in &removed {
+                env.buggify_pause("storage.retire_late", PAUSE_MAX).await;
+                if env.buggify("storage.retire_never") {
+                    return Ok(());
+                }
                 env.disk.remove(path).await.map_err(disk("remove", path))?;
             }
             match removed.is_empty() {
@@ -261,6 +276,22 @@ impl Storage {
         Ok(())
     }
 
+    /// Writes a batch where it fits.
+    async fn put(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let full = self.current.end + batch.file_bytes() > self.options.segment_bytes;
+        if (full || self.env.buggify("storage.roll_early")) && !self.current.unused() {
+            return self.roll(batch).await;
+        }
+        self.flush(batch).await?;
+        if self.env.buggify("storage.sync_twice") {
+            self.current.file.sync().await.map_err(disk("sync", &self.current.path))?;
+        }
+        Ok(())
+    }
+
     /// Writes a batch into the current segment.
     async fn flush(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let records = self.encode(batch);
@@ -274,6 +305,7 @@ impl Storage {
     /// Writes a batch into a new segment.
     async fn roll(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let ahead = match self.spare.take() {
+            Some(_) if self.env.buggify("storage.spare_lost") => None,
             Some(mut receiver) => match receiver.try_recv() {
                 Ok(spare) => Some(spare),
                 Err(TryRecvError::Empty) => {
@@ -420,6 +452,14 @@ impl Segment {
             self.file.write_at(offset, bytes).await.map_err(disk("write", &self.path))?;
         }
         Ok(())
+    }
+}
+
+/// A disk that refuses while a folder is opened.
+fn refuse(env: &Env, point: &'static str, folder: &Path) -> Result<(), Error> {
+    match env.buggify(point) {
+        true => Err(disk("open", folder)(io::Error::other(point))),
+        false => Ok(()),
     }
 }
 

@@ -259,8 +259,8 @@ impl SnapshotWriter {
         self.checksum = crc32c::crc32c_append(self.checksum, &bytes);
         self.size_bytes += bytes.len() as u64;
         self.file.write_at(offset, bytes).await.map_err(disk("write", &self.path))?;
-        if self.size_bytes / SYNC_EVERY > offset / SYNC_EVERY {
-            let env = &self.snapshots.shared.env;
+        let env = &self.snapshots.shared.env;
+        if self.size_bytes / SYNC_EVERY > offset / SYNC_EVERY || env.buggify("storage.snapshot_sync_early") {
             let started = env.now();
             self.file.sync().await.map_err(disk("sync", &self.path))?;
             env.sleep(env.now().since(started)).await;

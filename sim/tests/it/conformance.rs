@@ -53,13 +53,20 @@ impl crashes::Power for Plug {
 }
 
 #[test]
-fn storage_survives_power_failures() {
+fn storage_survives_power_failures_and_fault_points() {
+    const POINTS: [&str; 6] =
+        ["flush_in_parts", "open_late", "retire_never", "roll_early", "snapshot_sync_early", "sync_twice"];
     let torn: u64 = (0..60)
         .map(|seed| {
             run_seed(seed, |world| async move {
                 let host = world.host();
-                let (env, plug) = (world.env(host), Plug(world, host));
-                crashes::run(&env, Path::new("data"), &plug, seed, seed % 2 == 1, Mutants::NONE).await.torn
+                let chance = if seed % 3 == 0 { 0.2 } else { 0.0 };
+                let points = POINTS.map(|point| (format!("storage.{point}"), chance));
+                world.set_fault_points(host, points.into());
+                let (env, plug) = (world.env(host), Plug(world.clone(), host));
+                let seen = crashes::run(&env, Path::new("data"), &plug, seed, seed % 2 == 1, Mutants::NONE).await;
+                assert_eq!(world.faults_effective().contains_key("fault point"), chance > 0.0);
+                seen.torn
             })
         })
         .sum();

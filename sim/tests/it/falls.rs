@@ -50,7 +50,10 @@ fn a_fall_at_a_sync_comes_before_anything_is_durable() {
             data.len()
         }));
     }
-    assert!(kept.contains(&16) && kept.contains(&32), "the sync that was interrupted is as any unsynced write: {kept:?}");
+    assert!(
+        kept.contains(&16) && kept.contains(&32),
+        "the sync that was interrupted is as any unsynced write: {kept:?}"
+    );
 }
 
 #[test]
