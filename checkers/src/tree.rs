@@ -42,6 +42,25 @@ impl Node {
     }
 }
 
+/// A node without its children.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Own {
+    pub data: Vec<u8>,
+    pub stat: Stat,
+    /// Children created so far.
+    pub created: i32,
+}
+
+impl Own {
+    /// A new node.
+    pub fn new(data: &[u8], zxid: i64, owner: Option<i64>) -> Own {
+        let zxid = Zxid(zxid);
+        let stat =
+            Stat { czxid: zxid, mzxid: zxid, pzxid: zxid, ephemeral_owner: owner.unwrap_or(0), ..Stat::default() };
+        Own { data: data.to_vec(), stat, created: 0 }
+    }
+}
+
 /// The time and id a write carries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
@@ -136,6 +155,43 @@ impl Tree {
         self.nodes.get(path).map(|n| &n.children)
     }
 
+    /// A node without its children.
+    pub fn own(&self, path: &str) -> Option<Own> {
+        let node = self.nodes.get(path)?;
+        Some(Own { data: node.data.clone(), stat: node.stat, created: node.created })
+    }
+
+    /// Makes a node what it may be, with the children it has; the parent's counters stay as they are.
+    pub fn put(&mut self, path: &str, own: Option<&Own>) {
+        let children = match self.nodes.remove(path) {
+            Some(node) => {
+                if let Some(owned) = self.owned.get_mut(&node.stat.ephemeral_owner) {
+                    owned.remove(path);
+                }
+                node.children
+            }
+            None => {
+                let below = format!("{path}/");
+                let names = self.nodes.range(below.clone()..).map_while(|(p, _)| p.strip_prefix(&below));
+                names.filter(|name| !name.contains('/')).map(str::to_string).collect()
+            }
+        };
+        let (parent, name) = split(path);
+        if let Some(parent) = self.nodes.get_mut(parent) {
+            match own {
+                Some(_) => parent.children.insert(name.to_string()),
+                None => parent.children.remove(name),
+            };
+        }
+        if let Some(Own { data, stat, created }) = own {
+            if stat.ephemeral_owner != 0 {
+                self.owned.entry(stat.ephemeral_owner).or_default().insert(path.to_string());
+            }
+            let node = Node { data: data.clone(), stat: *stat, created: *created, children };
+            self.nodes.insert(path.to_string(), node);
+        }
+    }
+
     /// One write.
     pub fn apply(&mut self, stamp: Stamp, change: Change<'_>) -> Result<Brought, i32> {
         match change {
@@ -225,6 +281,11 @@ impl Tree {
             }
             self.nodes.insert(path, node);
         }
+    }
+
+    /// The ephemeral nodes of a session.
+    pub fn owned(&self, session: i64) -> impl Iterator<Item = &str> {
+        self.owned.get(&session).into_iter().flatten().map(String::as_str)
     }
 
     /// The end of a session takes its ephemeral nodes.

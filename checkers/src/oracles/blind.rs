@@ -199,7 +199,7 @@ fn by_node(history: &History) -> BTreeMap<&str, Calls> {
 }
 
 /// The path that a create was told.
-fn created(operation: &Operation, at: usize) -> Option<&str> {
+pub(super) fn created(operation: &Operation, at: usize) -> Option<&str> {
     let reply = operation.reply()?;
     match reply.multi.get(at) {
         Some(MultiResult::Created { path, .. }) => Some(path),

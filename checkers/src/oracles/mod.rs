@@ -1,15 +1,20 @@
 //! What must hold of a history of ZooKeeper clients, one noun a file. Each oracle runs on every history, also after
 //! another has failed. `check` runs them all over one replay.
 
+mod acknowledged;
 pub mod blind;
+mod doubt;
 mod log;
 mod replay;
 pub mod sessions;
+mod unknown;
 pub mod watches;
 pub mod zookeeper_versions;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_unknown;
 #[cfg(test)]
 mod world;
 

@@ -1,18 +1,17 @@
 //! The history replayed in zxid order through the naive tree. With ground truth the order and the set of writes are
-//! the log's. Without, they are those of the acknowledged writes, joined by the writes of unknown outcome whose unique
-//! data some read has seen (its stat tells their zxid); what the rest may have touched is `clouded`, and a mismatch
-//! there is undecided, not wrong.
+//! the log's; without, `acknowledged` takes what clients were told.
 
+use super::doubt::Doubts;
 use super::log::{self, WriteResult};
-use crate::finding::{Finding, Severity, seconds};
-use crate::history::{Applied, History, MultiResult, Operation, Request, WatchKind};
+use crate::finding::{Finding, seconds};
+use crate::history::{Applied, History, MultiResult, Operation, WatchKind};
 use crate::tree::{Stamp, Tree, code, split};
 use std::collections::{BTreeMap, BTreeSet};
 use synod_types::command::{self, Command};
 use synod_types::session::{Owner, Password};
 use synod_types::{Stat, Zxid};
 
-const ORACLE: &str = "zookeeper_versions";
+pub(super) const ORACLE: &str = "zookeeper_versions";
 
 /// What the replay gives to the oracles.
 pub(crate) struct Replay {
@@ -24,24 +23,24 @@ pub(crate) struct Replay {
     pub clouds: Clouds,
 }
 
-/// Paths whose state is not known for certain.
+/// Paths whose state is not known for certain, and the zxid up to which it is.
 #[derive(Default)]
 pub(crate) struct Clouds {
     /// With all below them.
-    trees: BTreeSet<String>,
+    trees: BTreeMap<String, i64>,
     /// By themselves: children, counter, pzxid.
-    nodes: BTreeSet<String>,
-    writes: usize,
+    nodes: BTreeMap<String, i64>,
 }
 
 impl Clouds {
-    /// Whether nothing certain can be said about a path.
-    pub fn over(&self, path: &str) -> bool {
-        if self.nodes.contains(path) {
+    /// Whether nothing certain can be said about a path at this zxid.
+    pub fn over(&self, path: &str, zxid: i64) -> bool {
+        let clouded = |from: Option<&i64>| from.is_some_and(|from| *from < zxid);
+        if clouded(self.nodes.get(path)) {
             return true;
         }
         let mut path = path;
-        while !self.trees.contains(path) {
+        while !clouded(self.trees.get(path)) {
             if path == "/" || path.is_empty() {
                 return false;
             }
@@ -50,13 +49,18 @@ impl Clouds {
         true
     }
 
-    fn add(&mut self, path: &str, sequential: bool) {
+    /// Clouds what a write of unknown outcome touches.
+    pub(super) fn add(&mut self, path: &str, sequential: bool, zxid: i64) {
+        let insert = |clouds: &mut BTreeMap<String, i64>, path: &str| {
+            let from = clouds.entry(path.to_string()).or_insert(zxid);
+            *from = zxid.min(*from);
+        };
         let parent = split(path).0;
         if sequential {
-            self.trees.insert(parent.to_string());
+            insert(&mut self.trees, parent);
         } else {
-            self.trees.insert(path.to_string());
-            self.nodes.insert(parent.to_string());
+            insert(&mut self.trees, path);
+            insert(&mut self.nodes, parent);
         }
     }
 }
@@ -67,21 +71,38 @@ struct Session {
     password: Password,
 }
 
-struct Replaying<'a> {
-    history: &'a History,
-    tree: Tree,
+pub(super) struct Replaying<'a> {
+    pub history: &'a History,
+    pub tree: Tree,
     sessions: BTreeMap<i64, Session>,
     /// Whether the times of stats are known.
-    times: bool,
-    out: Replay,
+    pub times: bool,
+    /// What writes of unknown outcome may have made of nodes.
+    pub doubts: Doubts<'a>,
+    /// By write of unknown outcome and place in it, the node that it made, where a read tells.
+    pub names: BTreeMap<(usize, usize), &'a str>,
+    /// Where `doubts` do not reach.
+    pub clouds: Clouds,
+    /// Operations that could not be decided.
+    pub undecided: Vec<usize>,
+    pub out: Replay,
 }
 
 impl Replay {
     /// Replays a history.
     pub fn of(history: &History) -> Replay {
         let out = Replay { findings: Vec::new(), timeline: BTreeMap::new(), clouds: Clouds::default() };
-        let mut replaying =
-            Replaying { history, tree: Tree::new(), sessions: BTreeMap::new(), times: history.truth.is_some(), out };
+        let mut replaying = Replaying {
+            history,
+            tree: Tree::new(),
+            sessions: BTreeMap::new(),
+            times: history.truth.is_some(),
+            doubts: Doubts::default(),
+            names: BTreeMap::new(),
+            clouds: Clouds::default(),
+            undecided: Vec::new(),
+            out,
+        };
         let mut reads: Vec<usize> = (0..history.operations.len())
             .filter(|&i| history.operations[i].request.reads() && history.operations[i].acknowledged())
             .collect();
@@ -95,12 +116,22 @@ impl Replay {
 }
 
 impl Replaying<'_> {
-    fn found(&mut self, rule: &str, object: &str, sentence: String, operations: impl IntoIterator<Item = usize>) {
+    pub(super) fn found(
+        &mut self,
+        rule: &str,
+        object: &str,
+        sentence: String,
+        operations: impl IntoIterator<Item = usize>,
+    ) {
         self.out.findings.push(Finding::safety(ORACLE, rule, object, sentence).operations(operations));
     }
 
     /// The reads up to a zxid, exclusive, at the tree as it is.
-    fn reads_before<'r>(&mut self, reads: &mut std::iter::Peekable<impl Iterator<Item = &'r usize>>, zxid: i64) {
+    pub(super) fn reads_before<'r>(
+        &mut self,
+        reads: &mut std::iter::Peekable<impl Iterator<Item = &'r usize>>,
+        zxid: i64,
+    ) {
         while let Some(i) = reads.next_if(|&&i| self.history.operations[i].zxid < zxid) {
             self.read(*i);
         }
@@ -109,9 +140,9 @@ impl Replaying<'_> {
     fn read(&mut self, i: usize) {
         let operation = &self.history.operations[i];
         let path = operation.request.path();
-        let Err(what) = seen(&self.tree, operation, self.times) else { return };
-        if self.out.clouds.over(path) {
-            self.out.clouds.writes += 1;
+        let Err(what) = self.look(i) else { return };
+        if self.clouds.over(path, operation.zxid) {
+            self.undecided.push(i);
             return;
         }
         let sentence = format!(
@@ -126,7 +157,7 @@ impl Replaying<'_> {
     }
 
     /// Moves what the tree reported to the timeline.
-    fn keep_events(&mut self) {
+    pub(super) fn keep_events(&mut self) {
         for event in self.tree.events.drain(..) {
             self.out.timeline.entry(event.path).or_default().push((event.zxid, event.kind));
         }
@@ -217,124 +248,6 @@ impl Replaying<'_> {
             _ => {}
         }
     }
-
-    /// Without ground truth: the acknowledged writes and those of the rest that reads give away.
-    fn acknowledged(&mut self, reads: &[usize]) {
-        let operations = &self.history.operations;
-        let mut steps: Vec<(i64, usize)> = Vec::new();
-        let unknown = |o: &Operation| !o.acknowledged() && o.request.writes();
-        let by_data = self.unknown_by_data();
-        let mut attributed: BTreeMap<usize, i64> = BTreeMap::new();
-        for &i in reads {
-            if let Some(reply) = operations[i].reply()
-                && let (Some(data), Some(stat)) = (&reply.data, &reply.stat)
-                && let Some(&write) = by_data.get(&*data.0)
-            {
-                attributed.insert(write, stat.mzxid.0);
-            }
-        }
-        // A session without an acknowledged end may have ended at any time, with its ephemeral nodes.
-        let closed: BTreeSet<i64> = operations
-            .iter()
-            .filter(|o| matches!(o.request, Request::CloseSession) && o.acknowledged())
-            .map(|o| o.session)
-            .collect();
-        for (i, operation) in operations.iter().enumerate() {
-            let ends = matches!(operation.request, Request::CloseSession);
-            if operation.acknowledged() && (operation.request.writes() || ends) && operation.zxid > 0 {
-                steps.push((operation.zxid, i));
-            } else if let Some(zxid) = attributed.get(&i) {
-                steps.push((*zxid, i));
-            } else if unknown(operation) {
-                self.out.clouds.writes += 1;
-                for change in log::requested(operation.session, &operation.request) {
-                    if let Some((path, sequential)) = change.touches() {
-                        self.out.clouds.add(path, sequential);
-                    }
-                }
-            }
-            if !closed.contains(&operation.session) {
-                for change in log::requested(operation.session, &operation.request) {
-                    if let crate::tree::Change::Create { path, owner: Some(_), sequential, .. } = change {
-                        self.out.clouds.add(path, sequential);
-                    }
-                }
-            }
-        }
-        steps.sort();
-        let mut reads = reads.iter().peekable();
-        let mut last = (i64::MIN, 0);
-        for (zxid, i) in steps {
-            if zxid == last.0 {
-                let sentence = format!("operations {} and {i} have the same zxid {}", last.1, Zxid(zxid));
-                self.found("zxid_unique", operations[i].request.path(), sentence, [last.1, i]);
-            }
-            last = (zxid, i);
-            self.reads_before(&mut reads, zxid);
-            self.write(zxid, i);
-            self.keep_events();
-        }
-        self.reads_before(&mut reads, i64::MAX);
-        if self.out.clouds.writes > 0 {
-            let sentence = format!(
-                "{} writes or reads could not be decided, as nothing tells whether and when some writes took effect",
-                self.out.clouds.writes
-            );
-            let finding = Finding::safety(ORACLE, "undecided", "history", sentence).severity(Severity::Unknown);
-            self.out.findings.push(finding);
-        }
-    }
-
-    /// Writes of unknown outcome by their data, where that is unique.
-    fn unknown_by_data(&self) -> BTreeMap<&[u8], usize> {
-        let mut by_data = BTreeMap::new();
-        let mut twice = BTreeSet::new();
-        for (i, operation) in self.history.operations.iter().enumerate() {
-            for change in log::requested(operation.session, &operation.request) {
-                if let Some(data) = change.data()
-                    && by_data.insert(data, i).is_some_and(|before| before != i)
-                {
-                    twice.insert(data);
-                }
-            }
-        }
-        by_data.retain(|data, i| !twice.contains(data) && !self.history.operations[*i].acknowledged());
-        by_data
-    }
-
-    fn write(&mut self, zxid: i64, i: usize) {
-        let operation = &self.history.operations[i];
-        let stamp = Stamp { zxid, time_ms: 0 };
-        if matches!(operation.request, Request::CloseSession) {
-            self.tree.end_session(stamp, operation.session);
-            return;
-        }
-        if write_result(operation).is_some_and(unmodelled) {
-            return;
-        }
-        let changes = log::requested(operation.session, &operation.request);
-        let expected = match &operation.request {
-            Request::Multi { .. } => WriteResult::of_multi(changes.len(), self.tree.apply_all(stamp, &changes)),
-            _ => WriteResult::Single(self.tree.apply(stamp, changes[0])),
-        };
-        if !operation.acknowledged() || log::agrees(operation, &expected, self.times) {
-            return;
-        }
-        let path = operation.request.path();
-        if changes.iter().filter_map(|c| c.touches()).any(|(path, _)| self.out.clouds.over(path)) {
-            self.out.clouds.writes += 1;
-            return;
-        }
-        let sentence = format!(
-            "client {} called {} {path} at {} and got {:?} at zxid {}, expected {expected:?}",
-            operation.client,
-            operation.request.name(),
-            seconds(operation.call_ns),
-            operation.response,
-            Zxid(zxid),
-        );
-        self.found("write_result", path, sentence, [i]);
-    }
 }
 
 /// Whether an error comes from what the naive tree does not model: permissions, quotas, switched-off features,
@@ -391,7 +304,7 @@ pub(super) fn same_stat(a: &Stat, b: &Stat, times: bool) -> bool {
 }
 
 /// Whether a read saw the tree as it is. The error says what it saw instead.
-fn seen(tree: &Tree, operation: &Operation, times: bool) -> Result<(), String> {
+pub(super) fn seen(tree: &Tree, operation: &Operation, times: bool) -> Result<(), String> {
     let path = operation.request.path();
     let Some(expected) = tree.stat(path) else {
         return match operation.error() {

@@ -126,7 +126,7 @@ impl Walk<'_> {
                 operation.return_ns.map_or("?".into(), seconds),
                 Zxid(operation.zxid)
             );
-            self.found("lost", &path, sentence, Severity::Safety, Some(i));
+            self.found("lost", (&path, zxid), sentence, Severity::Safety, Some(i));
         }
         if !alive {
             return;
@@ -137,12 +137,20 @@ impl Walk<'_> {
                 self.connection,
                 Zxid(zxid)
             );
-            self.found("lost", &path, sentence, Severity::Liveness, None);
+            self.found("lost", (&path, zxid), sentence, Severity::Liveness, None);
         }
     }
 
-    fn found(&mut self, rule: &str, path: &str, sentence: String, severity: Severity, operation: Option<usize>) {
-        if !self.replay.clouds.over(path) {
+    /// Something wrong, as what happened up to a zxid shows.
+    fn found(
+        &mut self,
+        rule: &str,
+        (path, zxid): (&str, i64),
+        sentence: String,
+        severity: Severity,
+        operation: Option<usize>,
+    ) {
+        if !self.replay.clouds.over(path, zxid) {
             let finding = Finding::safety(ORACLE, rule, path, sentence).severity(severity).operations(operation);
             self.findings.push(finding);
         }
@@ -177,7 +185,7 @@ impl Walk<'_> {
                     "connection {}: set watches did not report {kind:?}, which the client had missed",
                     self.connection
                 );
-                self.found("lost", &path, sentence, Severity::Safety, Some(i));
+                self.found("lost", (&path, i64::MAX), sentence, Severity::Safety, Some(i));
             }
         }
         // What happened up to this reply's zxid must have been delivered.
@@ -285,7 +293,7 @@ impl Walk<'_> {
                     Zxid(event.zxid),
                     Zxid(self.last_zxid)
                 );
-                self.found("zxid_order", path, sentence, Severity::Safety, None);
+                self.found("zxid_order", (path, event.zxid), sentence, Severity::Safety, None);
             }
             self.last_zxid = self.last_zxid.max(event.zxid);
         }
@@ -299,7 +307,7 @@ impl Walk<'_> {
                 Zxid(zxid),
                 Zxid(self.history.operations[i].zxid)
             );
-            self.found("after_reply", path, sentence, Severity::Safety, Some(i));
+            self.found("after_reply", (path, zxid), sentence, Severity::Safety, Some(i));
             return;
         }
         let mut registered = false;
@@ -330,7 +338,8 @@ impl Walk<'_> {
         };
         let sentence =
             format!("connection {}: {kind:?} at zxid {} at {when} {what}", self.connection, Zxid(event.zxid));
-        self.found(rule, path, sentence, Severity::Safety, None);
+        let until = if event.zxid > 0 { event.zxid } else { i64::MAX };
+        self.found(rule, (path, until), sentence, Severity::Safety, None);
         if registered {
             // The server holds it for fired.
             for table in [Table::Data, Table::Children] {
