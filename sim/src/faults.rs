@@ -111,14 +111,25 @@ impl World {
 
     /// Segments from some hosts to others vanish, for a span or until lifted.
     pub fn block(&self, from: &[Host], to: &[Host], span: Option<Duration>) -> BlockId {
+        self.add_block(from, to, span, false)
+    }
+
+    /// Connection attempts from some hosts to others get no answer, for a span or until lifted: they end by the system's
+    /// timeout, after 63 seconds, or when whoever asked loses patience. Connections that there are go on.
+    pub fn drop_syns(&self, from: &[Host], to: &[Host], span: Option<Duration>) -> BlockId {
+        self.add_block(from, to, span, true)
+    }
+
+    fn add_block(&self, from: &[Host], to: &[Host], span: Option<Duration>, syns_only: bool) -> BlockId {
         let hosts = |hosts: &[Host]| hosts.iter().map(|host| host.0).collect();
         self.shared.with(|kernel| {
             let id = BlockId(kernel.number());
             let until = World::until(kernel.now, span);
             kernel.net.blocks.retain(|block| block.until > kernel.now);
-            kernel.net.blocks.push(Block { id, from: hosts(from), to: hosts(to), until, used: false });
+            kernel.net.blocks.push(Block { id, from: hosts(from), to: hosts(to), until, syns_only, used: false });
             for host in from {
-                kernel.record(EventKind::Host { host: host.0, what: "blocked" });
+                let what = if syns_only { "connecting blocked" } else { "blocked" };
+                kernel.record(EventKind::Host { host: host.0, what });
             }
             id
         })

@@ -17,6 +17,7 @@ compile_error!(
 );
 
 mod clock;
+mod connections;
 mod content;
 mod dice;
 mod disk;

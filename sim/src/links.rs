@@ -20,6 +20,8 @@ pub struct LinkConfig {
     pub bandwidth: Option<u64>,
     /// Bytes that a connection holds, sent and not yet read, before its writer must wait.
     pub window: usize,
+    /// Probability that a segment arrives with a flipped bit that TCP's checksum has missed.
+    pub corrupt: f64,
     /// Probability that a read or a write is cut short.
     pub partial: f64,
     /// First and longest time after which a segment that got no answer is sent again (doubling in between).
@@ -37,6 +39,7 @@ impl Default for LinkConfig {
             loss: 0.0,
             bandwidth: None,
             window: 256 << 10,
+            corrupt: 0.0,
             partial: 0.0,
             retransmit: (Duration::from_millis(200), Duration::from_secs(5)),
             sends_max: 9,
@@ -63,6 +66,11 @@ impl Link {
         if self.dice.chance(self.config.partial) { 1 + self.dice.below(len as u64) as usize } else { len }
     }
 
+    /// Whether the bits of a segment are flipped.
+    pub fn corrupts(&mut self) -> bool {
+        self.dice.chance(self.config.corrupt)
+    }
+
     /// Time after send number `sent` (from 1) of a segment at which it is sent again.
     pub fn retransmit_ns(&self, sent: u32) -> u64 {
         let (first, longest) = self.config.retransmit;
@@ -80,8 +88,16 @@ pub(crate) struct Block {
     pub from: BTreeSet<u32>,
     pub to: BTreeSet<u32>,
     pub until: u64,
+    /// Only those that ask for a connection.
+    pub syns_only: bool,
     /// Has blocked something.
     pub used: bool,
+}
+
+impl Block {
+    pub fn covers(&self, now: u64, from: u32, to: u32) -> bool {
+        self.until > now && self.from.contains(&from) && self.to.contains(&to)
+    }
 }
 
 impl Kernel {
@@ -96,11 +112,12 @@ impl Kernel {
         })
     }
 
-    /// When a segment that is sent now arrives. Loss shows as the delay of the retransmissions that it takes.
-    pub fn transit(&mut self, from: u32, to: u32, len: usize) -> u64 {
+    /// When a segment that is sent now arrives, and whether it is lost before. Loss shows as the delay of the
+    /// retransmissions that it takes.
+    pub fn transit(&mut self, from: u32, to: u32, len: usize) -> (u64, bool) {
         let now = self.now;
         if from == to {
-            return now + LOOPBACK_NS;
+            return (now + LOOPBACK_NS, false);
         }
         let link = self.link(from, to);
         let mut at = now;
@@ -129,7 +146,7 @@ impl Kernel {
         if limited {
             self.effect("bandwidth");
         }
-        at
+        (at, sent > 1)
     }
 
     /// Whether a segment is kept from arriving now, by a block or a host without power. `to` none: no such host.
@@ -142,7 +159,7 @@ impl Kernel {
         let mut newly_used = 0;
         let mut blocked = false;
         for block in &mut self.net.blocks {
-            if block.until > now && block.from.contains(&from) && block.to.contains(&to) {
+            if !block.syns_only && block.covers(now, from, to) {
                 blocked = true;
                 newly_used += u64::from(!std::mem::replace(&mut block.used, true));
             }

@@ -226,3 +226,99 @@ fn a_forgotten_attempt_leaves_no_connection() {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     });
 }
+
+#[test]
+fn connecting_without_an_answer_takes_the_syn_timeout_while_connections_go_on() {
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, env_a, env_b, mut client, mut server } = pair(world).await;
+        let _listener = env_b.network.listen(b.addr(81)).await.expect("listen");
+        world.drop_syns(&[a], &[b], Some(ms(100_000)));
+        let asked = world.now();
+        let error = env_a.network.connect(b.addr(81)).await.map(drop).expect_err("nobody answers");
+        assert_eq!((error.kind(), world.now().since(asked).as_secs()), (ErrorKind::TimedOut, 63));
+        send(&mut client, b"x").await;
+        assert!(arrives(&world, &mut server, ms(2)).await.is_some(), "a connection that there is goes on");
+        // The block has 37 seconds left: of the SYNs at 0, 1, 3, 7, 15, 31 and 63 seconds only the last comes after it.
+        let asked = world.now();
+        env_a.network.connect(b.addr(81)).await.expect("connect");
+        assert_eq!(world.now().since(asked).as_secs(), 63);
+        assert_eq!(world.faults_effective(), [("syn timeout", 2)].into());
+    });
+}
+
+#[test]
+fn flipped_bits_arrive_and_nothing_else_changes() {
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, mut client, mut server, .. } = pair(world).await;
+        world.set_link(a, b, LinkConfig { corrupt: 0.1, ..LinkConfig::default() });
+        let mut wrong = 0;
+        for n in 0..500_u32 {
+            client.write_u32(n).await.expect("write");
+            wrong += u64::from((server.read_u32().await.expect("read") ^ n).count_ones());
+            server.write_u32(n).await.expect("write");
+            assert_eq!(client.read_u32().await.expect("read"), n, "the other direction is healthy");
+        }
+        assert!((25..100).contains(&wrong), "{wrong}");
+        assert_eq!(world.faults_effective(), [("corruption", wrong)].into());
+    });
+}
+
+#[test]
+fn bytes_of_a_closed_connection_arrive_after_those_of_the_next() {
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, env_a, env_b, mut client, mut server } = pair(world).await;
+        world.set_link(a, b, LinkConfig { latency: (ms(500), ms(500)), ..LinkConfig::default() });
+        send(&mut client, b"old").await;
+        drop(client);
+        world.set_link(a, b, LinkConfig::default());
+        let (mut next, mut accepted) = connect(&env_a, &env_b, b, 81).await;
+        send(&mut next, b"new").await;
+        assert_eq!(arrives(&world, &mut accepted, ms(2)).await.expect("arrives").expect("read"), b"new");
+        assert!(arrives(&world, &mut server, ms(400)).await.is_none());
+        assert_eq!(arrives(&world, &mut server, ms(100)).await.expect("arrives").expect("read"), b"old");
+        assert_eq!(arrives(&world, &mut server, ms(2)).await.expect("arrives").expect("read"), b"");
+        assert_eq!(world.faults_effective(), [("late delivery", 1)].into());
+    });
+}
+
+#[test]
+fn what_has_left_a_host_arrives_after_its_power_has_failed() {
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, mut client, mut server, .. } = pair(world).await;
+        send(&mut client, b"last words").await;
+        world.power_fail(a);
+        assert_eq!(arrives(&world, &mut server, ms(2)).await.expect("arrives").expect("read"), b"last words");
+        assert!(arrives(&world, &mut server, ms(60_000)).await.is_none(), "nobody closes the connection");
+        drop((client, b));
+    });
+    // What is lost on the way is not sent again.
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, mut client, mut server, .. } = pair(world).await;
+        world.set_link(a, b, LinkConfig { loss: 1.0, ..LinkConfig::default() });
+        send(&mut client, b"lost").await;
+        world.power_fail(a);
+        assert!(arrives(&world, &mut server, ms(60_000)).await.is_none());
+    });
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, mut client, mut server, .. } = pair(world).await;
+        send(&mut client, b"blocked").await;
+        world.power_fail(a);
+        world.partition(&[a], &[b], Some(ms(10)));
+        assert!(arrives(&world, &mut server, ms(60_000)).await.is_none());
+    });
+}
+
+#[test]
+fn a_slow_link_is_slow_one_way() {
+    run_seed(1, |world| async move {
+        let Pair { world, a, b, mut client, mut server, .. } = pair(world).await;
+        world.set_link(a, b, LinkConfig { latency: (ms(300), ms(310)), ..LinkConfig::default() });
+        let began = world.now();
+        send(&mut client, b"x").await;
+        server.read_u8().await.expect("read");
+        let there = world.now();
+        send(&mut server, b"x").await;
+        client.read_u8().await.expect("read");
+        assert!(there.since(began) >= ms(300) && world.now().since(there) <= ms(1));
+    });
+}
