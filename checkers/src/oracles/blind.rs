@@ -5,7 +5,9 @@
 //! one node alone explains, and reads that directly follow a `sync` of their connection, as one operation that begins
 //! with the sync's call. The writes of a multi count one by one, which is weaker than the multi. Left out are nodes
 //! that may vanish by themselves (ephemeral), whose names are uncertain (sequential creates of unknown outcome), or
-//! that one multi writes twice; and of the rest what is called after the first `blind_operations_max` calls.
+//! that one multi writes twice; and of the rest what is called after the first `blind_operations_max` calls. Where the
+//! search takes too long, it answers a weaker question, about the first half of the calls, and so on; a violation there
+//! is one of the whole. `Looked` says how often.
 
 use super::log::requested;
 use super::{Options, replay};
@@ -85,20 +87,32 @@ impl Spec for Znode {
 
 type Calls = Vec<(usize, linearizability::Operation<Op>)>;
 
+/// What was found, and in how much of the history.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// How often the calls of a znode were halved.
+    pub halvings: usize,
+}
+
 /// Checks a history.
-pub fn check(history: &History, options: Options) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub fn check(history: &History, options: Options) -> Looked {
+    let mut looked = Looked::default();
+    let findings = &mut looked.findings;
     for (path, mut calls) in by_node(history) {
         if calls.iter().all(|(_, call)| !Znode.reads(&call.op)) && calls.len() < 2 {
             continue;
         }
         calls.sort_by_key(|(_, call)| call.call);
         take_first(&mut calls, options.blind_operations_max);
+        let limits = Limits { configurations_max: options.blind_configurations_max };
         let (sources, verdict) = loop {
             let (sources, sample): (Vec<usize>, Vec<_>) = calls.iter().cloned().unzip();
-            let verdict = linearizability::check(&Znode, &sample, Limits { configurations_max: 100_000 });
+            let verdict = linearizability::check(&Znode, &sample, limits);
             // Too many calls of unknown outcome: fewer calls are a weaker question, but one that has an answer.
             if matches!(verdict, Verdict::Unknown { .. }) && calls.len() > 8 {
+                looked.halvings += 1;
                 let half = calls.len() / 2;
                 take_first(&mut calls, half);
                 continue;
@@ -123,7 +137,7 @@ pub fn check(history: &History, options: Options) -> Vec<Finding> {
             }
         }
     }
-    findings
+    looked
 }
 
 /// Keeps what is called before the call at this position, and forgets what came of it later.

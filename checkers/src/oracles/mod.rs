@@ -31,20 +31,28 @@ pub struct Options {
     pub drift_ppm: u64,
     /// Operations per znode above which the version-blind search takes only the first ones.
     pub blind_operations_max: usize,
+    /// Configurations beyond which that search asks about fewer operations.
+    pub blind_configurations_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { drift_ppm: 0, blind_operations_max: 200 }
+        Options { drift_ppm: 0, blind_operations_max: 200, blind_configurations_max: 100_000 }
     }
 }
 
 /// All oracles over one history.
 pub fn check(history: &History, options: Options) -> Vec<Finding> {
+    look(history, options).findings
+}
+
+/// The same, with how much of it the version-blind search has looked at.
+pub fn look(history: &History, options: Options) -> blind::Looked {
     let replay = Replay::of(history);
     let mut findings = zookeeper_versions::check_replayed(history, &replay);
     findings.extend(watches::check_replayed(history, &replay));
     findings.extend(sessions::check(history, options));
-    findings.extend(blind::check(history, options));
-    findings
+    let blind::Looked { findings: blind, halvings } = blind::check(history, options);
+    findings.extend(blind);
+    blind::Looked { findings, halvings }
 }

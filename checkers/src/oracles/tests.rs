@@ -398,3 +398,27 @@ fn zxids_that_lie_consistently_are_seen_without_them() {
     has(broken(&world, lie), "blind/not_linearizable");
     has(broken(&world, |h| reply(h, first).stat.as_mut().unwrap().version = 2), "blind/not_linearizable");
 }
+
+#[test]
+fn a_search_that_takes_too_long_asks_about_less_and_says_so() {
+    // One version has two data, which is out of reach where too many writes of unknown outcome may have come before.
+    let looked = |writes: i32| {
+        let mut world = World::new(1);
+        world.call(0, create("/a", "1"));
+        for n in 0..writes {
+            world.lose(0, set("/a", &format!("{n}")));
+        }
+        for data in ["0", "1"] {
+            world.call(0, Request::Sync { path: "/a".into() });
+            let read = world.call(0, get("/a", false));
+            let reply = reply(&mut world.history, read);
+            reply.data = Some(data.into());
+            reply.stat.as_mut().unwrap().version = writes / 2;
+        }
+        super::blind::check(&world.history, Options { blind_configurations_max: 1000, ..Options::default() })
+    };
+    let few = looked(6);
+    assert_eq!((few.halvings, few.findings.len()), (0, 1));
+    let many = looked(18);
+    assert!(many.halvings > 0 && many.findings.is_empty(), "{many:?}");
+}

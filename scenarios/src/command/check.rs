@@ -49,6 +49,9 @@ pub fn check(arguments: &Arguments) -> Result<Exit, Failed> {
         for finding in &checked.findings {
             text += &format!("  {finding}\n");
         }
+        if checked.halvings > 0 {
+            text += &format!("  the version-blind search gave up {} halves of a znode's calls\n", checked.halvings);
+        }
         print(&text)?;
     }
     if arguments.files.len() > 1 {
