@@ -5,7 +5,7 @@ use crate::io::Output;
 use crate::raft::Raft;
 use std::collections::VecDeque;
 use synod_types::raft::{HardState, Message, Payload};
-use synod_types::{Index, Mutant, NodeId};
+use synod_types::{Index, Mutant, Mutants, NodeId};
 
 /// Writes in flight and what depends on them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,7 @@ pub(crate) struct Durability<P> {
     hard_state_changed: bool,
     truncate: Option<Index>,
     append: Option<Index>,
+    mutants: Mutants,
 }
 
 /// One write in flight.
@@ -37,7 +38,7 @@ struct Write {
 }
 
 impl<P: Payload> Durability<P> {
-    pub fn new(index: Index, hard_state: HardState) -> Durability<P> {
+    pub fn new(index: Index, hard_state: HardState, mutants: Mutants) -> Durability<P> {
         Durability {
             sequence: 0,
             writes: VecDeque::new(),
@@ -48,6 +49,7 @@ impl<P: Payload> Durability<P> {
             hard_state_changed: false,
             truncate: None,
             append: None,
+            mutants,
         }
     }
 
@@ -83,6 +85,9 @@ impl<P: Payload> Durability<P> {
     /// A confirmation that comes later must not count what is no longer in the log.
     fn lower(&mut self, last: Index) {
         self.index = self.index.min(last);
+        if self.mutants.on(Mutant::RaftConfirmTruncated) {
+            return;
+        }
         for write in &mut self.writes {
             write.last = write.last.map(|index| index.min(last));
         }

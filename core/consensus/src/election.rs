@@ -108,6 +108,9 @@ impl<P: Payload> Raft<P> {
 
     /// Whether a candidate's log is at least as complete as the own one.
     fn is_matched_by(&self, last_index: Index, last_term: Term) -> bool {
+        if self.config.mutants.on(Mutant::RaftVoteByLength) {
+            return last_index >= self.log.last_index();
+        }
         self.log.is_at_most(last_index, last_term) || self.config.mutants.on(Mutant::RaftVoteStaleLog)
     }
 
@@ -185,9 +188,11 @@ impl<P: Payload> Raft<P> {
     /// A leader that does not hear a majority steps down: it cannot decide anything, and its clients had better look
     /// elsewhere (§6.2).
     pub(crate) fn check_quorum(&mut self, out: &mut Vec<Output<P>>) {
-        self.transfer = None;
+        if !self.config.mutants.on(Mutant::RaftTransferForEver) {
+            self.transfer = None;
+        }
         let active = self.progress.values().filter(|progress| progress.active).count();
-        if active + 1 < self.majority() {
+        if active + 1 < self.majority() && !self.config.mutants.on(Mutant::RaftNeverStepsDown) {
             self.sticky = false;
             return self.become_follower(self.hard_state.term, None, out);
         }

@@ -59,7 +59,7 @@ impl<P: Payload> Raft<P> {
         if log_is_stale {
             log = Log::new(snapshot.index, snapshot.term);
         }
-        let durability = Durability::new(log.last_index(), boot.hard_state);
+        let durability = Durability::new(log.last_index(), boot.hard_state, config.mutants);
         let standing = Standing::at_boot(&config, &boot.hard_state, boot.empty, boot.damaged, boot.nonce);
         let mut raft = Raft {
             config: Arc::new(config),
@@ -146,9 +146,7 @@ impl<P: Payload> Raft<P> {
         if !up {
             if self.role == Role::Leader {
                 self.reads.drop_from(peer);
-                if let Some(progress) = self.progress.get_mut(&peer) {
-                    progress.disconnect();
-                }
+                self.lose_track(peer);
             } else if self.leader == Some(peer) {
                 self.refuse_reads(out);
             }
@@ -157,13 +155,21 @@ impl<P: Payload> Raft<P> {
         self.probe_peer(peer, out);
         match self.role {
             Role::Leader => {
-                if let Some(progress) = self.progress.get_mut(&peer) {
-                    progress.disconnect();
-                }
+                self.lose_track(peer);
                 self.feed(peer, out);
             }
             Role::PreCandidate | Role::Candidate => self.ask_for_vote(peer, out),
             Role::Follower => {}
+        }
+    }
+
+    /// What is in flight to a peer is lost, and it may come back as another.
+    fn lose_track(&mut self, peer: NodeId) {
+        let believes = self.config.mutants.on(Mutant::RaftMatchSurvivesLink);
+        match self.progress.get_mut(&peer) {
+            Some(progress) if believes => progress.probe(progress.next),
+            Some(progress) => progress.disconnect(),
+            None => {}
         }
     }
 
@@ -231,6 +237,7 @@ impl<P: Payload> Raft<P> {
     /// checked quorum a member of a higher term could otherwise neither win nor be won back.
     fn on_stale(&mut self, from: NodeId, body: Body<P>, out: &mut Vec<Output<P>>) {
         let reply = match body {
+            Body::Append { .. } | Body::Snapshot { .. } if self.config.mutants.on(Mutant::RaftIgnoreLowerTerm) => return,
             Body::Append { .. } | Body::Snapshot { .. } => {
                 Body::AppendReply { matched: Index(0), round: 0, recovering: !self.is_voter() }
             }

@@ -106,9 +106,10 @@ impl<P: Payload> Raft<P> {
 
     /// Answers the reads whose round a majority has echoed, and begins the next round if some wait for it.
     pub(crate) fn confirm_reads(&mut self, out: &mut Vec<Output<P>>) {
+        let needed = self.majority() - usize::from(self.config.mutants.on(Mutant::RaftReadsByMinority));
         while let Some(read) = self.reads.waiting.front().copied() {
             let echoes = self.progress.values().filter(|peer| peer.round >= read.round && !peer.recovering).count();
-            if echoes + 1 < self.majority() {
+            if echoes + 1 < needed {
                 break;
             }
             self.reads.waiting.pop_front();

@@ -179,11 +179,12 @@ impl<P: Payload> Raft<P> {
             return;
         }
         let mutants = self.config.mutants;
+        let own = if mutants.on(Mutant::RaftSelfCount) { self.log.last_index() } else { self.durability.index };
         let mut matched: Vec<Index> = self
             .progress
             .values()
             .map(|progress| if progress.recovering { Index(0) } else { progress.matched })
-            .chain([self.durability.index])
+            .chain([own])
             .collect();
         matched.sort_unstable_by(|a, b| b.cmp(a));
         let needed =
@@ -218,7 +219,7 @@ impl<P: Payload> Raft<P> {
             self.probe_peers(out);
         }
         self.following.round = self.following.round.max(round);
-        if self.is_restoring() {
+        if self.is_restoring() && !self.config.mutants.on(Mutant::RaftCommitWhileRestoring) {
             // The log is about to be replaced. The leader need only know that someone is here.
             if round > 0 {
                 self.acknowledge(from, out);
@@ -238,7 +239,11 @@ impl<P: Payload> Raft<P> {
         }
         self.following.verified = self.following.verified.max(last_new).min(self.log.last_index());
         self.following.leader_commit = self.following.leader_commit.max(Some(commit));
-        self.commit_to(commit.min(self.following.verified), out);
+        let known = match self.config.mutants.on(Mutant::RaftCommitUnverified) {
+            true => self.log.last_index(),
+            false => self.following.verified,
+        };
+        self.commit_to(commit.min(known), out);
         let wants_answer = if is_empty { round > 0 } else { last_new <= self.durability.index };
         if wants_answer || round > self.following.echoed || self.config.mutants.on(Mutant::RaftAckBeforeDurable) {
             self.acknowledge(from, out);
@@ -301,6 +306,9 @@ impl<P: Payload> Raft<P> {
     pub(crate) fn durably_verified(&self) -> Index {
         if self.config.mutants.on(Mutant::RaftAckBeforeDurable) {
             return self.following.verified;
+        }
+        if self.config.mutants.on(Mutant::RaftAckWholeLog) {
+            return self.durability.index;
         }
         self.following.verified.min(self.durability.index)
     }

@@ -97,7 +97,8 @@ impl<P: Payload> Raft<P> {
         let Feed::Snapshot { meta: sent, reading, .. } = progress.feed else { return };
         if installed && meta.index <= self.log.last_index() {
             // The next append message proves it; until then nothing is counted.
-            progress.probe(meta.index.next());
+            let again = self.config.mutants.on(Mutant::RaftSnapshotRetry);
+            progress.probe(if again { progress.next } else { meta.index.next() });
             self.feed(from, out);
         } else if !installed && !reading && meta == sent {
             let (meta, offset) = if newest == sent { (sent, received) } else { (newest, 0) };
@@ -137,7 +138,7 @@ impl<P: Payload> Raft<P> {
         if meta.index <= self.commit {
             return self.reply(from, Body::SnapshotReply { meta, received: 0, installed: true }, out);
         }
-        let held = self.receiving.filter(|held| held.meta == meta || self.config.mutants.on(Mutant::RaftSnapMix));
+        let held = self.receiving.filter(|held| held.meta == meta);
         let mut received = held.map_or(0, |held| held.received);
         // Anything but the next chunk is answered with what is wanted. So a transfer goes on where it was cut off.
         if offset == received {
@@ -155,7 +156,9 @@ impl<P: Payload> Raft<P> {
         if !self.ends_restoring(meta) {
             return;
         }
-        if self.log.term_at(meta.index) == Some(meta.term) {
+        let held = self.log.term_at(meta.index);
+        let keeps = self.config.mutants.on(Mutant::RaftSnapshotKeepsLog) && held.is_some();
+        if held == Some(meta.term) || keeps {
             // The log goes on after the snapshot: only what it covers may go.
             self.log.compact(meta.index);
             self.durability.index = self.durability.index.max(meta.index);
@@ -164,7 +167,8 @@ impl<P: Payload> Raft<P> {
             let sequence = self.durability.reset(meta.index, self.hard_state);
             out.push(Output::ResetLog { sequence, meta, hard_state: self.hard_state });
         }
-        self.commit = meta.index;
+        let ahead = self.config.mutants.on(Mutant::RaftSnapshotCommit);
+        self.commit = meta.index.max(self.following.leader_commit.filter(|_| ahead).unwrap_or_default());
         self.snapshot = meta;
         // What is committed is in the log of every leader to come.
         self.following.verified = self.following.verified.max(meta.index);

@@ -16,6 +16,7 @@
 
 mod cluster;
 
+use bytes::Bytes;
 use cluster::{Cluster, Outputs, Text, boot, entry, n};
 use expect_test::expect_file;
 use std::fmt::Write;
@@ -268,4 +269,28 @@ fn an_acknowledgement_of_an_older_term_does_not_count() {
         let (before, after) = decided(synod_types::Mutants::only(synod_types::Mutant::RaftStaleAppendAck));
         assert!(after > before, "the planted bug does nothing: {before:?} {after:?}");
     }
+}
+
+/// Source: bug corpus, RAFT-SNAP-MIX. A leader changes, or has a newer snapshot, in the middle of a transfer: what is
+/// held of one snapshot is no beginning of another, not even of one that ends at the same index.
+#[test]
+fn chunks_of_two_snapshots_are_not_joined() {
+    let mut cluster = Cluster::new(3);
+    let meta = |index, checksum| SnapshotMeta { index: Index(index), term: Term(1), size_bytes: 9, checksum };
+    let chunk = |meta, offset| Body::Snapshot { meta, offset, data: Bytes::from_static(b"abc"), done: false };
+    let stored = |out: &Outputs| {
+        let offsets = out.iter().filter_map(|output| match output {
+            Output::Store { meta, offset, .. } => Some((*meta, *offset)),
+            _ => None,
+        });
+        offsets.collect::<Vec<_>>()
+    };
+    let first = meta(10, 1);
+    assert_eq!(stored(&cluster.say(1, 3, 1, chunk(first, 0))), [(first, 0)]);
+    for other in [meta(20, 2), meta(10, 3)] {
+        assert_eq!(stored(&cluster.say(2, 3, 2, chunk(other, 3))), []);
+    }
+    cluster.settle();
+    assert_eq!(stored(&cluster.say(2, 3, 2, chunk(first, 3))), [(first, 3)], "what was held goes on");
+    assert_eq!(stored(&cluster.say(2, 3, 2, chunk(meta(20, 2), 0))), [(meta(20, 2), 0)], "or another begins");
 }

@@ -80,6 +80,8 @@ pub(crate) struct Link {
     pub up: bool,
     /// The newest stream from that member; older ones are not listened to any more.
     pub inbound: u64,
+    /// Empty, but for a planted bug: goes out once more when the link comes up.
+    pub repeated: Bytes,
 }
 
 /// A piece of a leader's snapshot.
@@ -168,7 +170,10 @@ impl Shared {
 impl Core {
     pub fn new(replica: Replica, peers: impl Iterator<Item = NodeId>, outputs: Vec<Output>) -> Core {
         let links = peers
-            .map(|id| (id, Link { outbox: BytesMut::new(), wake: Arc::new(Notify::new()), up: false, inbound: 0 }))
+            .map(|id| {
+                let (outbox, repeated) = (BytesMut::new(), Bytes::new());
+                (id, Link { outbox, wake: Arc::new(Notify::new()), up: false, inbound: 0, repeated })
+            })
             .collect();
         Core {
             replica,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod_env::{Listener, Stream};
 use synod_replica::Input;
-use synod_types::NodeId;
+use synod_types::{Mutant, NodeId};
 use synod_types::peer::Greeting;
 use synod_wire::peer::{self, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,6 +86,7 @@ async fn session(shared: &Arc<Shared>, to: NodeId, address: SocketAddr) -> Ended
         let mut core = shared.lock();
         let link = core.links.get_mut(&to).expect("a link for each peer");
         link.outbox.clear();
+        link.outbox.extend_from_slice(&link.repeated);
         link.up = true;
         let wake = link.wake.clone();
         core.step(shared, now, Input::Link { peer: to, up: true });
@@ -149,6 +150,9 @@ async fn pump(
                 None => link.outbox.split(),
             }
             .freeze();
+            if shared.config.mutants.on(Mutant::LinkResends) && !data.is_empty() {
+                link.repeated = data.clone();
+            }
             if core.stopped.is_some() {
                 return Ok(());
             }
@@ -252,7 +256,9 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
         {
             let mut core = shared.lock();
             loop {
-                if core.stopped.is_some() || core.links.get(&from).is_none_or(|l| l.inbound != generation) {
+                let heard = shared.config.mutants.on(Mutant::LinkOldStream)
+                    || core.links.get(&from).is_some_and(|l| l.inbound == generation);
+                if core.stopped.is_some() || !heard {
                     return Ok(());
                 }
                 match peer::next_frame(&mut buffer, peer::BODY_BYTES_MAX).map_err(io::Error::other)? {

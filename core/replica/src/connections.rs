@@ -167,7 +167,7 @@ impl Replica {
     /// Puts a command in the log's hands, or in the queue behind a sync.
     fn submit(&mut self, connection: ConnectionId, tag: u64, command: Command) {
         let Some(c) = self.connections.get_mut(&connection) else { return };
-        if c.syncs > 0 {
+        if c.syncs > 0 && !self.config.mutants.on(Mutant::ReplicaWriteOvertakesSync) {
             c.queue.push_back(Slot::Held { tag, command });
             return;
         }
@@ -219,7 +219,10 @@ impl Replica {
 
     /// Answers from the front of the queue as far as possible.
     pub(crate) fn advance(&mut self, connection: ConnectionId, out: &mut Vec<Output>) {
-        let applied = self.state.applied().0;
+        let applied = match self.config.mutants.on(Mutant::ReplicaSyncUnapplied) {
+            true => Index(u64::MAX),
+            false => self.state.applied().0,
+        };
         let mut held = false;
         loop {
             if std::mem::take(&mut held) {
@@ -317,7 +320,7 @@ impl Replica {
                 && *of == context
             {
                 *at = Some(index);
-                if index > self.state.applied().0 {
+                if index > self.state.applied().0 && !self.config.mutants.on(Mutant::ReplicaLostWakeup) {
                     self.sessions.syncs.insert((index, connection));
                 }
             }

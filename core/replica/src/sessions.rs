@@ -104,6 +104,9 @@ impl Replica {
         if self.config.mutants.on(Mutant::SessionExpireEarly) {
             return timeout / 2;
         }
+        if self.config.mutants.on(Mutant::SessionNoGrace) {
+            return timeout;
+        }
         timeout + GRACE * self.config.election_timeout
     }
 
@@ -125,7 +128,10 @@ impl Replica {
             if self.sessions.expiring.remove(&session) {
                 self.sessions.heard.remove(&session);
             }
-            self.sessions.watch_over(session, now.instant, lease);
+            let known = self.sessions.heard.contains_key(&session);
+            if !known || !self.config.mutants.on(Mutant::SessionResumeNotHeard) {
+                self.sessions.watch_over(session, now.instant, lease);
+            }
         }
     }
 
@@ -192,6 +198,9 @@ impl Replica {
             return;
         }
         for session in sessions {
+            if self.config.mutants.on(Mutant::SessionTouchLost) && !self.sessions.heard.contains_key(&session) {
+                break;
+            }
             if !self.sessions.expiring.contains(&session)
                 && let Some(heard) = self.sessions.heard.get_mut(&session)
             {

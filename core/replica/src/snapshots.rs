@@ -4,6 +4,7 @@ use crate::io::{ConnectionId, Now, Output};
 use crate::replica::Replica;
 use synod_consensus::Input as RaftInput;
 use synod_state::State;
+use synod_types::Mutant;
 use synod_types::raft::SnapshotMeta;
 
 impl Replica {
@@ -14,7 +15,11 @@ impl Replica {
         if !due || self.snapshot_running {
             return;
         }
-        let (index, term) = self.state.applied();
+        let (mut index, mut term) = self.state.applied();
+        if self.config.mutants.on(Mutant::StateSnapshotAhead) {
+            index = self.raft.commit();
+            term = self.raft.term_at(index).unwrap_or(term);
+        }
         self.snapshot_running = true;
         self.entries_since_snapshot = 0;
         self.bytes_since_snapshot = 0;

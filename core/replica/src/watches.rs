@@ -120,6 +120,7 @@ impl Watches {
                 }
                 self.data.add(connection, path)
             }
+            (Query::GetData { path }, Err(_)) if mutants.on(Mutant::WatchFailedRead) => self.data.add(connection, path),
             (Query::GetChildren { path }, Ok(_)) => self.child.add(connection, path),
             _ => {}
         }
@@ -162,7 +163,8 @@ impl Watches {
     pub fn trigger(&mut self, event: &Event, mutants: Mutants) -> BTreeSet<ConnectionId> {
         let path = event.path.as_str();
         let mut told = BTreeSet::new();
-        if event.kind != EventKind::ChildrenChanged {
+        let lost = event.kind == EventKind::Created && mutants.on(Mutant::WatchCreatedLost);
+        if event.kind != EventKind::ChildrenChanged && !lost {
             if mutants.on(Mutant::WatchTwice) {
                 told.extend(self.data.on(path));
             } else {
@@ -179,7 +181,13 @@ impl Watches {
                 };
             }
         }
-        if matches!(event.kind, EventKind::ChildrenChanged | EventKind::Deleted) {
+        let of_children = match event.kind {
+            EventKind::ChildrenChanged => true,
+            EventKind::Deleted => !mutants.on(Mutant::WatchChildOnDelete),
+            EventKind::DataChanged => mutants.on(Mutant::WatchChildOnSet),
+            EventKind::Created => false,
+        };
+        if of_children {
             told.extend(self.child.take(path));
         }
         told.extend(self.persistent.on(path));
@@ -198,6 +206,7 @@ impl Replica {
         let Request::SetWatches { relative, data, exist, child, persistent, recursive } = request else { return };
         let zxid = self.state.zxid();
         let blind = self.config.mutants.on(Mutant::WatchSetWatchesZxid);
+        let misses = self.config.mutants.on(Mutant::WatchSetWatchesCreated);
         let newer = |changed: Zxid| changed > relative && !blind;
         let mut event = |kind, path| out.push(Output::Event { connection, zxid, kind, path });
         for path in data {
@@ -209,8 +218,8 @@ impl Replica {
         }
         for path in exist {
             match self.state.stat(&path) {
-                Some(_) => event(EventKind::Created, path),
-                None => self.watches.data.add(connection, path),
+                Some(_) if !misses => event(EventKind::Created, path),
+                _ => self.watches.data.add(connection, path),
             }
         }
         for path in child {

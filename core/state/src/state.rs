@@ -104,7 +104,11 @@ impl State {
             self.zxid.0 += 1;
         }
         let result = self.execute(proposal, events);
-        Some(Outcome { zxid: self.zxid, result })
+        let zxid = self.zxid;
+        if result.is_err() && self.planted.on(Mutant::StateFailedWriteZxid) {
+            self.zxid.0 -= 1;
+        }
+        Some(Outcome { zxid, result })
     }
 
     fn execute(&mut self, proposal: &Proposal, events: &mut Vec<Event>) -> Result<Applied, ErrorCode> {
@@ -117,7 +121,11 @@ impl State {
                 self.attach_session(*session, *password, *timeout_ms, *owner)
             }
             Command::CloseSession { session, owner } | Command::ExpireSession { session, owner } => {
-                self.owned(*session, *owner)?;
+                let expires = matches!(proposal.command, Command::ExpireSession { .. });
+                match self.owned(*session, *owner) {
+                    Err(ErrorCode::SessionMoved) if expires && self.planted.on(Mutant::SessionExpiryNoOwner) => {}
+                    owned => owned?,
+                }
                 self.end_session(*session, time_ms, events);
                 Ok(Applied::Done)
             }
@@ -177,6 +185,9 @@ impl State {
         let mut transaction = self.transaction(time_ms, events);
         for path in &paths {
             transaction.remove(path);
+        }
+        if self.planted.on(Mutant::StateSessionKept) {
+            return;
         }
         if let Some(session) = self.sessions.remove(&id) {
             self.sessions_digest = self.sessions_digest.wrapping_sub(digest::session(id, &session));

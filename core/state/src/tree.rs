@@ -196,6 +196,11 @@ impl Tree {
         stat
     }
 
+    /// A planted bug: the index of ephemeral nodes is lost.
+    pub fn forget_owners(&mut self) {
+        self.ephemerals = Map::new();
+    }
+
     /// A node as it is now, to put back later.
     pub fn remember(&self, path: &str) -> Before {
         let key = KeyBuf::of(path);

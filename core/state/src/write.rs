@@ -46,9 +46,12 @@ impl Transaction<'_> {
                 Err(error) => {
                     if !self.planted.on(Mutant::StateMultiNotAtomic) {
                         before.into_iter().rev().for_each(|node| self.tree.put_back(node));
-                        self.events.truncate(events_before);
+                        if !self.planted.on(Mutant::WatchFailedMulti) {
+                            self.events.truncate(events_before);
+                        }
                     }
-                    results = vec![Err(None); position];
+                    let told = self.planted.on(Mutant::ZkMultiErrors).then_some(ErrorCode::RuntimeInconsistency);
+                    results = vec![Err(told); position];
                     results.push(Err(Some(error)));
                     results.resize(ops.len(), Err(Some(ErrorCode::RuntimeInconsistency)));
                     return results;
@@ -69,7 +72,7 @@ impl Transaction<'_> {
             WriteOp::SetData { path, .. } | WriteOp::SetAcl { path, .. } => (path, false),
             WriteOp::Check { .. } | WriteOp::Refused { .. } | WriteOp::Multi { .. } => return,
         };
-        if parent_too {
+        if parent_too && !self.planted.on(Mutant::StateMultiLeaksParent) {
             before.push(self.tree.remember(path::parent(path)));
         }
         before.push(self.tree.remember(path));
@@ -88,7 +91,7 @@ impl Transaction<'_> {
             }
             WriteOp::Refused { error } => Err(*error),
             WriteOp::Delete { path, version } => self.delete(author, path, *version),
-            WriteOp::SetData { path, data, version } => self.set_data(author, path, data.as_ref(), *version),
+            WriteOp::SetData { path, data, version } => self.set_data(author, path, data.as_ref(), *version, in_multi),
             WriteOp::SetAcl { path, acl, version } => self.set_acl(author, path, acl.as_deref(), *version),
             WriteOp::Check { path, version } if in_multi => self.check(author, path, *version),
             WriteOp::Check { .. } => Err(ErrorCode::Unimplemented),
@@ -120,7 +123,7 @@ impl Transaction<'_> {
         if self.tree.at(&key).is_some() {
             return Err(ErrorCode::NodeExists);
         }
-        if matches!(parent.lifetime, Lifetime::Ephemeral(_)) {
+        if matches!(parent.lifetime, Lifetime::Ephemeral(_)) && !self.planted.on(Mutant::StateEphemeralChildren) {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
         let parent_acl = parent.acl.clone();
@@ -148,8 +151,11 @@ impl Transaction<'_> {
         if !parent.acl.permits(perms::DELETE, author.identities) {
             return Err(ErrorCode::NoAuth);
         }
+        if self.planted.on(Mutant::StateErrorOrder) && node.children > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
         expect_version(version, node.version)?;
-        if node.children > 0 {
+        if node.children > 0 && !self.planted.on(Mutant::StateDeleteNotEmpty) {
             return Err(ErrorCode::NotEmpty);
         }
         self.remove(path);
@@ -162,16 +168,19 @@ impl Transaction<'_> {
         path: &str,
         data: Option<&Bytes>,
         version: i32,
+        in_multi: bool,
     ) -> Result<Written, ErrorCode> {
-        let (key, node) = self.permitted(author, path, perms::WRITE)?;
+        let asked = if self.planted.on(Mutant::StateAclIgnored) { perms::ALL } else { perms::WRITE };
+        let (key, node) = self.permitted(author, path, asked)?;
         if !self.planted.on(Mutant::StateVersionIgnored) {
             expect_version(version, node.version)?;
         }
         let acl = node.acl.clone();
         let (zxid, time_ms) = (self.zxid, self.stamp());
+        let keeps_mzxid = in_multi && self.planted.on(Mutant::StateMultiSetMzxid);
         let stat = self.tree.replace_data(&key, data.map(own), |node| {
             node.version = node.version.wrapping_add(1);
-            node.mzxid = zxid;
+            node.mzxid = if keeps_mzxid { node.mzxid } else { zxid };
             node.mtime = time_ms;
         });
         self.tell(EventKind::DataChanged, path, acl);
@@ -198,7 +207,9 @@ impl Transaction<'_> {
 
     fn check(&mut self, author: Author<'_>, path: &str, version: i32) -> Result<Written, ErrorCode> {
         let (_, node) = self.permitted(author, path, perms::READ)?;
-        expect_version(version, node.version)?;
+        if !self.planted.on(Mutant::StateCheckIgnored) {
+            expect_version(version, node.version)?;
+        }
         Ok(Written::Checked)
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use synod_env::{Env, File, OpenMode};
 use synod_types::raft::{HardState, SnapshotMeta};
-use synod_types::{Index, Mutant, Term};
+use synod_types::{Index, Mutant, Mutants, Term};
 use synod_wire::log::{LogRecord, Place, RecordKind, put_hard_state, put_record, put_reset};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -57,6 +57,7 @@ struct Segment {
     end: u64,
     /// Number of the next flush.
     flush: u64,
+    mutants: Mutants,
 }
 
 /// What a new segment begins with beside its head.
@@ -129,9 +130,16 @@ impl Storage {
             options,
             snapshots,
             live,
-            current: Segment { header, path: spare.path, file: spare.file, end: header.records_at(), flush: 0 },
+            current: Segment {
+                header,
+                path: spare.path,
+                file: spare.file,
+                end: header.records_at(),
+                flush: 0,
+                mutants: options.mutants,
+            },
             next,
-            hard_state,
+            hard_state: hard_state.map(|state| kept(state, &options)),
             sequence_max: header.sequence,
             spare: None,
             wanted,
@@ -234,6 +242,9 @@ impl Storage {
             removed.push(oldest.path.clone());
             self.live.remove(0);
         }
+        if self.options.mutants.on(Mutant::StoreRetireTooMuch) && !removed.is_empty() && self.live.len() > 1 {
+            removed.push(self.live.remove(0).path);
+        }
         let (env, folder) = (self.env.clone(), self.folder.clone());
         Ok(async move {
             for path in &removed {
@@ -324,7 +335,8 @@ impl Storage {
         self.sequence_max += 1;
         let header = new_header(&self.env, &self.options, self.sequence_max, self.next, previous);
         let Spare { path, file } = spare;
-        self.current = Segment { header, path, file, end: header.records_at(), flush: 0 };
+        let mutants = self.options.mutants;
+        self.current = Segment { header, path, file, end: header.records_at(), flush: 0, mutants };
         self.begin(Beginning { reset: None, batch: Some(batch) }).await
     }
 
@@ -334,7 +346,8 @@ impl Storage {
         let header = self.current.header;
         self.live.push(Live { sequence: header.sequence, path: PathBuf::new(), low: header.first });
         let mut place = Place { generation: header.salt, offset: header.records_at() };
-        if let Some(state) = &self.hard_state {
+        let carried = self.hard_state.filter(|_| !self.options.mutants.on(Mutant::StoreHardStateNotCarried));
+        if let Some(state) = &carried {
             place.offset += put_hard_state(&mut self.records, place, state) as u64;
         }
         if let Some(meta) = &beginning.reset {
@@ -386,6 +399,7 @@ impl Storage {
                 Change::HardState(state) => {
                     let forget = self.options.mutants.on(Mutant::StoreForgetVote);
                     let state = if forget { HardState { vote: None, ..*state } } else { *state };
+                    let state = kept(state, &self.options);
                     put_hard_state(&mut self.records, place, &state);
                     self.hard_state = Some(state);
                 }
@@ -430,7 +444,7 @@ impl Segment {
         if !records.is_empty() {
             parts.push((start, records));
         }
-        if !short {
+        if !short && !self.mutants.on(Mutant::StoreLongEchoEarly) {
             // Too long to be written twice: that it is complete is written when it is.
             self.put(std::mem::take(&mut parts), sync).await?;
         }
@@ -446,7 +460,11 @@ impl Segment {
 
     async fn put(&self, parts: Vec<(u64, Bytes)>, sync: bool) -> Result<(), Error> {
         if sync {
-            return self.file.write_sync(parts).await.map_err(disk("write", &self.path));
+            let mut written = self.file.write_sync(parts).await;
+            if written.is_err() && self.mutants.on(Mutant::StoreRetrySync) {
+                written = self.file.sync().await;
+            }
+            return written.map_err(disk("write", &self.path));
         }
         for (offset, bytes) in parts {
             self.file.write_at(offset, bytes).await.map_err(disk("write", &self.path))?;
@@ -496,6 +514,11 @@ fn join(found: &mut Found, snapshot: Option<SnapshotMeta>) -> Option<SnapshotMet
     // Too far apart, or a leader's snapshot was stored and the log not reset yet.
     replay.reset(meta.index);
     Some(meta)
+}
+
+/// What of a hard state is written: all, but for a planted bug.
+fn kept(state: HardState, options: &Options) -> HardState {
+    HardState { recovering: state.recovering && !options.mutants.on(Mutant::StoreForgetRecovering), ..state }
 }
 
 /// The hard state to go on with.

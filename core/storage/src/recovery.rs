@@ -202,14 +202,14 @@ async fn read_segment(
     replay: &mut Replay,
 ) -> Result<Scan, Error> {
     let file = env.disk.open(path, OpenMode::Write).await.map_err(disk("open", path))?;
-    let scanned = scan(file.as_ref(), header, must_end, options.mutants, &mut |_, record| replay.apply(&record))
+    let scanned = scan(file.as_ref(), header, must_end, options.mutants, &mut |_, record| replay.apply(&record, options.mutants))
         .await
         .map_err(disk("read", path))?;
     if !scanned.restored.is_empty() {
         env.sometimes("storage: records were restored from their echo");
         file.write_sync(scanned.restored.clone()).await.map_err(disk("restore", path))?;
     }
-    if must_end.is_none() {
+    if must_end.is_none() && !options.mutants.on(Mutant::StoreTrustPageCache) {
         // The last flush may be in the page cache only, after a sync that failed: then a sync would lie, a new write
         // does not.
         let mut at = scanned.echoes.last().map_or(header.records_at(), |echo| echo.start);

@@ -3,7 +3,7 @@
 use crate::RawEntry;
 use bytes::Bytes;
 use synod_types::raft::{HardState, SnapshotMeta};
-use synod_types::{Index, Term};
+use synod_types::{Index, Mutant, Mutants, Term};
 use synod_wire::log::{LogRecord, RecordKind, hard_state, reset};
 
 /// The log as far as it was replayed.
@@ -64,17 +64,24 @@ impl Replay {
     }
 
     /// Takes one record in.
-    pub(crate) fn apply(&mut self, record: &LogRecord) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, record: &LogRecord, mutants: Mutants) -> Result<(), String> {
+        let forgets = mutants.on(Mutant::StoreTruncationForgotten);
         match record.kind {
             RecordKind::Entry => {
                 if record.index > self.next() || record.index == Index(0) {
                     return Err(format!("entry of index {}, expected {}", record.index.0, self.next().0));
                 }
-                self.truncate(record.index);
                 // A copy: a slice would keep a whole read buffer alive for as long as the entry lives.
                 let body = Bytes::copy_from_slice(&record.body);
-                self.entries.push(RawEntry { term: record.term, index: record.index, body });
+                let entry = RawEntry { term: record.term, index: record.index, body };
+                if forgets && let Some(held) = self.entries.iter_mut().find(|held| held.index == entry.index) {
+                    *held = entry;
+                    return Ok(());
+                }
+                self.truncate(record.index);
+                self.entries.push(entry);
             }
+            RecordKind::Truncate if forgets => {}
             RecordKind::Truncate => self.truncate(record.index.next()),
             RecordKind::HardState => self.hard_state = Some(hard_state(record).map_err(|error| error.to_string())?),
             RecordKind::Reset => {

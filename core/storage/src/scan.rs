@@ -5,7 +5,7 @@ use crate::layout::{Echo, Header, PAGE};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use synod_env::File;
-use synod_types::Mutants;
+use synod_types::{Mutant, Mutants};
 use synod_wire::log::{Damage, HEADER_BYTES, LogRecord, Next, Place, next_record};
 
 /// How much is read at a time.
@@ -152,7 +152,7 @@ pub(crate) async fn scan(
         (Some(end), _) => Ending::Damaged { why: format!("at offset {at}: {reason}; the next segment says {end}") },
         (None, _) if refused => Ending::Damaged { why: format!("at offset {at}: {reason}") },
         (None, None) => Ending::Damaged { why: format!("both echoes are unreadable, records end at offset {at}") },
-        (None, Some(proven)) if at < proven => {
+        (None, Some(proven)) if at < proven && !mutants.on(Mutant::StoreEchoIgnored) => {
             Ending::Damaged { why: format!("at offset {at}: {reason}; durable up to offset {proven}") }
         }
         (None, Some(_)) => {

@@ -144,10 +144,7 @@ impl Snapshots {
             *incoming = Some((meta, self.create(meta.index, meta.term).await?));
         }
         let (expected, writer) = match incoming.as_mut() {
-            Some((current, writer)) if *current == meta || self.mixes() => {
-                *current = meta;
-                (writer.size_bytes, Some(writer))
-            }
+            Some((current, writer)) if *current == meta => (writer.size_bytes, Some(writer)),
             _ => (0, None),
         };
         match writer {
@@ -166,7 +163,7 @@ impl Snapshots {
         let Some((_, writer)) = incoming.take_if(|(current, _)| *current == meta) else {
             return Err(Error::Chunk { meta, offset: meta.size_bytes, expected: 0 });
         };
-        if (writer.size_bytes, writer.checksum) != (meta.size_bytes, meta.checksum) && !self.mixes() {
+        if (writer.size_bytes, writer.checksum) != (meta.size_bytes, meta.checksum) {
             let why = format!(
                 "received {} bytes with checksum {:08x}, expected {} with {:08x}",
                 writer.size_bytes, writer.checksum, meta.size_bytes, meta.checksum
@@ -175,23 +172,7 @@ impl Snapshots {
             writer.discard().await?;
             return Err(Error::BadSnapshot { path, why });
         }
-        let written = writer.finish().await?;
-        if self.mixes()
-            && let Some(path) = self.known().get(&written).cloned()
-        {
-            self.known().insert(meta, path);
-        }
-        Ok(())
-    }
-
-    /// The bug: what comes from a leader is joined whatever it belongs to.
-    fn mixes(&self) -> bool {
-        self.shared.options.mutants.on(Mutant::RaftSnapMix)
-    }
-
-    /// The bug: what was joined goes by the checksum of what was written.
-    fn joined(&self, meta: SnapshotMeta, path: &Path) -> SnapshotMeta {
-        self.known().iter().find(|(other, at)| *at == path && **other != meta).map_or(meta, |(other, _)| *other)
+        writer.finish().await.map(drop)
     }
 
     /// Opens a snapshot for reading from the beginning.
@@ -200,7 +181,6 @@ impl Snapshots {
     /// The snapshot is gone, or the disk refuses.
     pub async fn load(&self, meta: SnapshotMeta) -> Result<SnapshotReader, Error> {
         let (path, file) = self.file(meta).await?;
-        let meta = if self.mixes() { self.joined(meta, &path) } else { meta };
         Ok(SnapshotReader { meta, path, file, read: 0, checksum: 0 })
     }
 
@@ -279,7 +259,9 @@ impl SnapshotWriter {
         let end = trailer(Identity::of(options), &meta);
         // Not `write_sync`: that is the log's way, and the log must not wait for a snapshot.
         file.write_at(size_bytes, end).await.map_err(disk("write", &path))?;
-        file.sync().await.map_err(disk("sync", &path))?;
+        if !options.mutants.on(Mutant::StoreSnapshotNotSynced) {
+            file.sync().await.map_err(disk("sync", &path))?;
+        }
         let named = folder.join(snapshot_name(&meta));
         env.disk.rename(&path, &named).await.map_err(disk("rename", &named))?;
         if !options.mutants.on(Mutant::StoreNoDirSync) {

@@ -41,8 +41,21 @@ mutants! {
     RaftReadIndexReuse = "raft.readindex_reuse_ctx": "a read is confirmed by acknowledgements of an earlier round",
     RaftReadWithoutQuorum = "raft.read_without_quorum": "the leader answers a read index without asking a majority",
     RaftReadBeforeTermCommit = "raft.read_before_term_commit": "the leader answers a read index before it committed in its own term",
-    RaftSnapMix = "raft.mix_snapshot_chunks": "chunks of two snapshots are joined by offset, and nobody compares the checksum of the whole",
     RaftRejoinVoter = "raft.empty_disk_votes": "a member that lost its disk votes at once",
+    RaftCommitUnverified = "raft.commit_unverified": "a follower takes the leader's commit index for its whole log, also where that was not compared yet",
+    RaftSelfCount = "raft.count_self_before_durable": "the leader counts its own log before it is durable",
+    RaftVoteByLength = "raft.vote_by_length": "of two logs the longer one counts as more complete, whatever its last term",
+    RaftAckWholeLog = "raft.ack_whole_log": "a follower acknowledges its whole log, also what the leader has not compared",
+    RaftConfirmTruncated = "raft.confirm_truncated": "a flush that is confirmed late counts entries that were dropped meanwhile as durable",
+    RaftReadsByMinority = "raft.reads_by_minority": "a read is confirmed one answer short of a majority",
+    RaftNeverStepsDown = "raft.never_steps_down": "a leader that hears no majority goes on leading",
+    RaftMatchSurvivesLink = "raft.match_survives_link": "what a follower once held is believed after its link was lost, though it may have lost its disk",
+    RaftIgnoreLowerTerm = "raft.ignore_lower_term": "a leader of an older term is not told the newer one",
+    RaftSnapshotRetry = "raft.snapshot_retry_from_log": "a leader feeds a follower that installed a snapshot from where it was before",
+    RaftSnapshotCommit = "raft.snapshot_commit_ahead": "who installs a snapshot takes the leader's commit index for its own",
+    RaftSnapshotKeepsLog = "raft.snapshot_keeps_log": "who installs a snapshot keeps a log behind it that contradicts it",
+    RaftCommitWhileRestoring = "raft.commit_while_restoring": "a follower takes and decides entries while it loads a snapshot that undoes them",
+    RaftTransferForEver = "raft.transfer_for_ever": "a leader whose successor does not answer waits for it without end",
     StoreSkipFsync = "store.skip_fsync": "the log reports entries durable without syncing",
     StoreForgetVote = "store.forget_vote": "the vote is not written to the log",
     StoreNoRecordCrc = "store.no_record_crc": "recovery accepts a record whose checksum is wrong",
@@ -50,6 +63,19 @@ mutants! {
     StoreTruncateDamaged = "store.truncate_damage": "recovery cuts the log at damage in its middle as if it were a torn tail",
     StoreAcceptPartialSnapshot = "store.accept_partial_snapshot": "a half-written snapshot is accepted at recovery",
     StoreNoDirSync = "store.no_dir_sync": "a new file's directory entry is not synced",
+    StoreHardStateNotCarried = "store.hard_state_not_carried": "a new segment does not repeat term and vote, and the old one is removed",
+    StoreForgetRecovering = "store.forget_recovering": "that a member lost its log is not written down",
+    StoreEchoIgnored = "store.echo_ignored": "damage at the end of the log is taken for a torn write, whatever its echo proves",
+    StoreTruncationForgotten = "store.truncation_forgotten": "recovery overwrites dropped entries one by one and keeps those behind",
+    StoreRetireTooMuch = "store.retire_too_much": "one segment more than is covered by the snapshot is removed",
+    StoreRetireEarly = "store.retire_early": "old segments are removed when a snapshot begins, not when it is durable",
+    StoreSnapshotNotSynced = "store.snapshot_not_synced": "a snapshot gets its name before it is synced",
+    StoreRetrySync = "store.retry_fsync": "a failed sync is tried again, and what the second one says is believed",
+    StoreTrustPageCache = "store.trust_page_cache": "recovery trusts what it reads, which may never have reached the disk",
+    StoreLongEchoEarly = "store.long_echo_early": "a long flush is called complete in the same sync that writes it",
+    NodeAcksNextBatch = "node.acks_next_batch": "a finished flush is reported for what arrived while it ran, too",
+    LinkResends = "link.resends_after_reconnect": "what was on its way when a link broke is sent once more over the next one",
+    LinkOldStream = "link.old_stream_heard": "a peer's older stream is heard beside its newer one",
     StateLocalClock = "sm.local_clock_in_apply": "apply stamps a node with a number that differs between members",
     StateEphemeralLeak = "sm.ephemeral_outlives_session": "closing a session leaves one of its ephemeral nodes behind",
     StateCreateAfterClose = "sm.create_after_close": "a write of a closed session is applied",
@@ -59,6 +85,22 @@ mutants! {
     StateMultiNotAtomic = "sm.multi_not_atomic": "a failing multi keeps the operations before the failure",
     StateSnapshotDropsSession = "sm.snapshot_drops_session": "a snapshot lacks the newest session",
     StateDoubleApply = "sm.double_apply": "the first entry after a restart is applied twice",
+    StateCheckIgnored = "sm.multi_check_ignored": "the check of a multi holds whatever the version",
+    StateDeleteNotEmpty = "sm.delete_not_empty": "a node is deleted with its children",
+    StateErrorOrder = "sm.error_order": "a delete reports children before a wrong version",
+    StateSessionKept = "sm.session_outlives_its_end": "a session's nodes go with its end, the session stays",
+    StateMultiSetMzxid = "sm.multi_set_keeps_mzxid": "a set inside a multi does not move the node's mzxid",
+    StateMultiLeaksParent = "sm.multi_leaks_parent": "a failed multi puts nodes back but not their parents' counters",
+    StateRestoreChildren = "sm.restore_miscounts_children": "a restored snapshot has lost count of the last parent's children",
+    StateRestoreEphemerals = "sm.restore_forgets_owners": "a restored snapshot does not know which nodes belong to which session",
+    StateFailedWriteZxid = "sm.failed_write_reuses_zxid": "a write that fails leaves its zxid to the next one",
+    StateSnapshotAhead = "sm.snapshot_ahead_of_state": "a snapshot is labelled with the commit index, not with what was applied",
+    StateEphemeralChildren = "sm.ephemeral_children": "an ephemeral node may have children",
+    StateAclIgnored = "sm.acl_ignored_on_set": "a set does not ask the access control list",
+    SessionExpiryNoOwner = "session.expiry_ignores_owner": "a session that came back is expired by a proposal that was on its way",
+    SessionResumeNotHeard = "session.resume_not_counted": "a session that is resumed keeps its old deadline",
+    SessionNoGrace = "session.no_grace": "a new leader grants no time on top for what its predecessor still confirmed",
+    SessionTouchLost = "session.touch_lost": "a report that names an ended session extends none of those behind it",
     SessionMoveIgnored = "session.moved_write_accepted": "a write over a session's older connection is accepted",
     SessionExpireEarly = "session.expire_early": "a session is expired at half of its timeout",
     SessionPingWithoutLeader = "session.ping_without_leader": "a follower answers pings that its leader never heard of",
@@ -67,6 +109,18 @@ mutants! {
     ReplicaSyncLocal = "replica.sync_local": "sync answers from the local state at once",
     ReplicaReplyBeforeCommit = "replica.reply_before_commit": "a write is answered when it is proposed",
     ReplicaAcceptOlder = "replica.connect_behind_client": "a member accepts a client that has seen a later zxid",
+    ReplicaSyncUnapplied = "replica.sync_unapplied": "sync answers when its index is known, not when it is applied",
+    ReplicaWriteOvertakesSync = "replica.write_overtakes_sync": "a write behind a sync does not wait for it",
+    ReplicaOldIncarnation = "replica.outcome_of_old_incarnation": "the outcome of a request from before a restart answers the one that has its number now",
+    ReplicaForwardAnyTerm = "replica.forward_any_term": "a leader takes a batch that was meant for an earlier reign",
+    ReplicaLostWakeup = "replica.lost_wakeup": "a sync that waits for its index is not woken when that is applied",
+    WatchCreatedLost = "watch.created_lost": "a watch on an absent node does not fire when it is created",
+    WatchChildOnSet = "watch.child_fires_on_set": "a watch on children fires when data is set",
+    WatchChildOnDelete = "watch.child_lost_on_delete": "a watch on children does not fire when the node itself is deleted",
+    WatchFailedMulti = "watch.fires_for_failed_multi": "a failed multi's undone changes fire watches",
+    WatchFailedRead = "watch.set_by_failed_read": "a read of an absent node leaves a watch",
+    WatchSetWatchesCreated = "zk.setwatches_misses_created": "setWatches registers for a creation that happened already",
+    ZkMultiErrors = "zk.multi_error_codes": "the operations before the one that failed a multi are told an error of their own",
     WatchLost = "watch.lost_on_set": "a data watch is dropped when another client sets the same watch",
     WatchTwice = "watch.fires_twice": "a one-shot watch stays registered after it fired",
     WatchAfterReply = "watch.event_after_reply": "an event is delivered after a reply that shows the change",
@@ -78,7 +132,7 @@ mutants! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mutants {
     #[cfg(feature = "mutants")]
-    bits: u64,
+    bits: u128,
 }
 
 impl Mutants {
@@ -91,14 +145,14 @@ impl Mutants {
     /// Plants one bug.
     #[cfg(feature = "mutants")]
     pub fn only(mutant: Mutant) -> Mutants {
-        Mutants { bits: 1 << (mutant as u64) }
+        Mutants { bits: 1 << (mutant as u32) }
     }
 
     /// Whether a bug is planted.
     #[inline(always)]
     pub fn on(self, mutant: Mutant) -> bool {
         #[cfg(feature = "mutants")]
-        return self.bits & (1 << (mutant as u64)) != 0;
+        return self.bits & (1 << (mutant as u32)) != 0;
         #[cfg(not(feature = "mutants"))]
         {
             let _ = mutant;
