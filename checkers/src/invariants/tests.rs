@@ -122,21 +122,23 @@ fn a_commit_that_a_later_leader_lacks() {
     assert_eq!(rule(result), "leader_completeness/committed_behind");
 }
 
-/// Member 1 leads term 2 and commits entry 1 of term 1 because it is on two of three. The third member has an entry of
+/// Member 1 leads term 4 and commits entry 1 of term 1 because it is on two of three. The third member has an entry of
 /// this term there instead.
 fn commit_against(term: u64) -> Result<(), Box<Finding>> {
     let mut world = Invariants::new(3);
     let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
     c.append(term, 5).show(&mut world, |o| (o.term, o.durable) = (Term(term), Index(1))).unwrap();
-    a.append(1, 7).append(2, 8).show(&mut world, |o| (o.term, o.role) = (Term(2), Role::Leader)).unwrap();
-    b.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(2), Index(1))).unwrap();
+    a.append(1, 7).append(4, 8).show(&mut world, |o| (o.term, o.role) = (Term(4), Role::Leader)).unwrap();
+    b.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(4), Index(1))).unwrap();
     a.step(&mut world, |o| (o.durable, o.commit) = (Index(2), Index(1)))
 }
 
 #[test]
 fn a_commit_that_who_could_be_elected_lacks() {
-    // Its entry is of a later term than any that two of three hold: both would vote for it.
-    assert_eq!(rule(commit_against(3)), "leader_completeness/committed_in_doubt");
+    // Its entry is of a later term than all that one or both of the others hold: they would vote for it.
+    for term in [3, 5] {
+        assert_eq!(rule(commit_against(term)), "leader_completeness/committed_in_doubt");
+    }
     // It is of an earlier term: nobody but itself would.
     assert!(commit_against(0).is_ok());
 }

@@ -102,6 +102,27 @@ fn nothing_takes_effect_before_its_call() {
 }
 
 #[test]
+fn nothing_takes_effect_where_a_read_saw_that_it_did_not() {
+    let mut world = World::new(3);
+    world.call(0, create("/a", "1"));
+    let old = world.call(1, exists("/a", false));
+    world.lose(2, set("/a", "2"));
+    world.call(0, create("/b", "1"));
+    let first = world.call(1, exists("/a", false));
+    let second = world.call(0, exists("/a", false));
+    holds(&world.history);
+    let mut history = world.history.clone();
+    history.operations[first].response = history.operations[old].response.clone();
+    has(&history, READ);
+    // Later it may, but not after the read that shows it.
+    history.operations[second].zxid += 5;
+    stat(&mut history, second).mzxid.0 += 5;
+    holds(&history);
+    stat(&mut history, second).mzxid.0 += 2;
+    has(&history, READ);
+}
+
+#[test]
 fn an_effect_that_was_seen_does_not_vanish() {
     let mut world = World::new(3);
     world.call(0, create("/a", "1"));
@@ -212,13 +233,34 @@ fn an_unknown_counter_is_known_from_the_next_name() {
     let mut wrong = world.history.clone();
     reply(&mut wrong, list).children = Some(vec!["x".into()]);
     has(&wrong, READ);
-    // What only the unknown create itself could name is not decided.
+    // The counter counts each create once.
     let mut world = World::new(2);
     world.call(0, create("/q", "1"));
+    world.lose(0, create("/q/x", "2"));
+    world.call(1, sequential("/q/n-", "3"));
+    let next = world.call(1, sequential("/q/n-", "4"));
+    holds(&world.history);
+    reply(&mut world.history, next).path = Some("/q/n-0000000003".into());
+    has(&world.history, WRITE);
+}
+
+#[test]
+fn what_an_unknown_counter_named_is_not_decided() {
+    let mut world = World::new(2);
+    world.call(0, create("/q", "1"));
+    let before = world.call(1, get("/q", false));
     world.lose(0, sequential("/q/n-", "2"));
     world.call(1, children("/q", false));
-    let found = check(&History { truth: None, ..world.history.clone() }, Options::default());
-    assert_eq!(found.iter().map(|f| f.severity).collect::<Vec<_>>(), [Severity::Unknown]);
+    // The refusal leaves the node where it is.
+    world.call(1, delete("/q"));
+    world.call(1, children("/", false));
+    let history = History { truth: None, ..world.history.clone() };
+    let found = check(&history, Options::default());
+    assert_eq!(found.iter().map(|f| (f.severity, f.operations.len())).collect::<Vec<_>>(), [(Severity::Unknown, 2)]);
+    // What came before it is decided.
+    let mut history = world.history.clone();
+    reply(&mut history, before).data = Some("3".into());
+    has(&history, READ);
 }
 
 /// Many short runs of few nodes with many lost answers: what holds in the log must not be called wrong without it, and
