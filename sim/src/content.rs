@@ -7,6 +7,7 @@
 use crate::dice::Dice;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 pub(crate) const PAGE: usize = 4096;
 const SECTOR: usize = 512;
@@ -15,9 +16,61 @@ type Page = Box<[u8; PAGE]>;
 
 /// A change since the last sync.
 #[derive(Clone)]
-enum Change {
+pub(crate) enum Change {
     Write(u64, Bytes),
     SetLen(u64),
+}
+
+/// What a power failure does to a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Whole,
+    Lost,
+    /// These parts of what was written survive.
+    Parts(Vec<Range<usize>>),
+}
+
+/// The sectors of a write, as ranges of what is written.
+fn sectors(offset: u64, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let first = SECTOR - (offset % SECTOR as u64) as usize;
+    let bounds = std::iter::once(0).chain((first..len).step_by(SECTOR)).chain([len]);
+    bounds
+        .scan(None, move |from, to| Some(from.replace(to).map(|from| from..to)))
+        .flatten()
+        .filter(|part| !part.is_empty())
+}
+
+/// Ways in which a write can be torn: after its first byte, in its middle, before its last byte, and at each of its
+/// first and last sectors; and all of it but its first sector.
+pub(crate) fn tears(offset: u64, len: usize) -> Vec<Fate> {
+    let mut at: Vec<usize> = sectors(offset, len).map(|sector| sector.end).collect();
+    if at.len() > 8 {
+        at.drain(4..at.len() - 4);
+    }
+    at.extend([1, len / 2, len.saturating_sub(1)]);
+    at.sort_unstable();
+    at.dedup();
+    let fates = at.into_iter().filter(|at| (1..len).contains(at)).map(|at| Fate::Parts(vec![0..at]));
+    let rest =
+        sectors(offset, len).next().filter(|sector| sector.end < len).map(|sector| Fate::Parts(vec![sector.end..len]));
+    fates.chain(rest).collect()
+}
+
+impl Change {
+    /// Lost, kept, cut at any byte, or kept in some of its sectors.
+    pub fn random_fate(&self, dice: &mut Dice) -> Fate {
+        match (self, dice.below(4)) {
+            (_, 0) => Fate::Whole,
+            (Change::Write(_, data), 1) => {
+                let torn = dice.below(data.len() as u64 + 1) as usize;
+                Fate::Parts(vec![0..torn])
+            }
+            (Change::Write(offset, data), 2) => {
+                Fate::Parts(sectors(*offset, data.len()).filter(|_| dice.chance(0.5)).collect())
+            }
+            _ => Fate::Lost,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -137,8 +190,18 @@ impl Content {
         self.changes.clear();
     }
 
-    /// Power is gone. Gives the number of changes that did not survive whole.
-    pub fn lose(&mut self, dice: &mut Dice) -> u64 {
+    /// The changes since the last sync, oldest first.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter()
+    }
+
+    /// Their number.
+    pub fn unsynced(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Power is gone; `fate` decides for each change, in order. Gives the number of changes that did not survive whole.
+    pub fn lose(&mut self, mut fate: impl FnMut(&Change) -> Fate) -> u64 {
         let mut damaged = self.lost.len() as u64;
         for (page, durable) in std::mem::take(&mut self.lost).into_iter().chain(std::mem::take(&mut self.shadow)) {
             match durable {
@@ -149,32 +212,23 @@ impl Content {
         self.cut(self.durable_len);
         for change in std::mem::take(&mut self.changes) {
             // Which changes survive is independent of their order: that is the reordering.
-            let whole = match (change, dice.below(4)) {
-                (Change::SetLen(len), 0) => {
+            let whole = match (fate(&change), change) {
+                (Fate::Lost, _) | (Fate::Parts(_), Change::SetLen(_)) => false,
+                (Fate::Whole, Change::SetLen(len)) => {
                     self.cut(len);
                     true
                 }
-                (Change::Write(offset, data), 0) => {
+                (Fate::Whole, Change::Write(offset, data)) => {
                     self.put(offset, &data);
                     true
                 }
-                (Change::Write(offset, data), 1) => {
-                    let torn = dice.below(data.len() as u64 + 1) as usize;
-                    self.put(offset, &data[..torn]);
-                    torn == data.len()
-                }
-                (Change::Write(offset, data), 2) => {
-                    let mut whole = true;
-                    for (n, sector) in data.chunks(SECTOR).enumerate() {
-                        if dice.chance(0.5) {
-                            self.put(offset + (n * SECTOR) as u64, sector);
-                        } else {
-                            whole = false;
-                        }
+                (Fate::Parts(parts), Change::Write(offset, data)) => {
+                    let kept: usize = parts.iter().map(|part| part.len()).sum();
+                    for part in parts {
+                        self.put(offset + part.start as u64, &data[part]);
                     }
-                    whole
+                    kept == data.len()
                 }
-                _ => false,
             };
             damaged += u64::from(!whole);
         }

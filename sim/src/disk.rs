@@ -1,18 +1,14 @@
-//! The disk of one host: files, names and locks, with what is durable of each, and the queue of its operations.
-//!
-//! An operation takes effect when it completes; operations of one file complete in the order of the calls, and flushes
-//! of one disk one after the other. What was still queued when its process died happens up to a random point.
+//! The disk of one host: files, names and locks, with what is durable of each, and what is wrong with it.
 
 use crate::content::Content;
 use crate::dice::Dice;
-use crate::events::EventKind;
-use crate::falls::Place;
-use crate::kernel::{Due, Kernel, park};
+use crate::image::DiskImage;
+use crate::names::Names;
+use crate::operations::{Outcome, Work};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use synod_env::OpenMode;
 
@@ -38,24 +34,12 @@ impl Default for DiskConfig {
     }
 }
 
-/// What a disk holds, to be put back later.
-#[derive(Clone)]
-pub struct DiskImage {
-    files: BTreeMap<u64, Content>,
-    names: BTreeMap<PathBuf, u64>,
-    dirs: BTreeSet<PathBuf>,
-}
-
 pub(crate) struct Disk {
     pub config: DiskConfig,
     pub dice: Dice,
     files: BTreeMap<u64, Inode>,
     files_made: u64,
-    names: BTreeMap<PathBuf, u64>,
-    dirs: BTreeSet<PathBuf>,
-    durable_names: BTreeMap<PathBuf, u64>,
-    durable_dirs: BTreeSet<PathBuf>,
-    name_changes: Vec<NameChange>,
+    names: Names,
     locks: BTreeMap<PathBuf, u64>,
     flush_busy_until: u64,
     /// Nothing completes before.
@@ -64,9 +48,10 @@ pub(crate) struct Disk {
     pub slow: (u32, u64),
     /// Flushes that will fail.
     pub failing_syncs: u32,
-    /// Nothing can grow.
-    pub full: bool,
-    /// Writes that will go to the wrong place.
+    /// Bytes by which files can still grow, if there is a limit.
+    pub room: Option<u64>,
+    /// Reads and writes that will go to the wrong place.
+    pub misdirected_reads: u32,
     pub misdirected_writes: u32,
     pub plug: Plug,
 }
@@ -86,62 +71,15 @@ struct Inode {
     busy_until: u64,
 }
 
-/// A change of names since the last sync of its directory.
-enum NameChange {
-    Link(PathBuf, u64),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf, u64),
-    Dir(PathBuf),
-}
-
-impl NameChange {
-    fn path(&self) -> &Path {
-        match self {
-            NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Dir(path) => path,
-            NameChange::Rename(_, to, _) => to,
-        }
-    }
-}
-
-/// What an operation does.
-pub(crate) enum Work {
-    Open(PathBuf, OpenMode),
-    CreateDirs(PathBuf),
-    List(PathBuf),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-    SyncDir(PathBuf),
-    Lock(PathBuf),
-    Read(u64, u64, usize),
-    Write(u64, u64, Bytes),
-    Sync(u64),
-    WriteSync(u64, Vec<(u64, Bytes)>),
-    Len(u64),
-    SetLen(u64, u64),
-}
-
-/// What it brings.
-pub(crate) enum Outcome {
-    Done,
-    File(u64),
-    Names(Vec<PathBuf>),
-    Data(Bytes),
-    Len(u64),
-}
-
-/// An operation from its call until its result is taken.
-pub(crate) struct PendingOp {
-    host: u32,
-    incarnation: u64,
-    work: Option<Work>,
-    result: Option<io::Result<Outcome>>,
-    waker: Option<Waker>,
-    /// Nobody waits for the result.
-    abandoned: bool,
-}
+/// What happened during an operation, by the names of faults.
+pub(crate) type Effects = Vec<&'static str>;
 
 fn error<T>(kind: ErrorKind) -> io::Result<T> {
     Err(kind.into())
+}
+
+fn broken<T>() -> io::Result<T> {
+    Err(io::Error::other("input/output error"))
 }
 
 /// A path without `.`: the working directory is the empty path.
@@ -149,29 +87,21 @@ pub(crate) fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
-}
-
 impl Disk {
     pub fn new(dice: Dice) -> Disk {
-        let roots = || [PathBuf::new(), PathBuf::from("/")].into();
         Disk {
             config: DiskConfig::default(),
             dice,
             files: BTreeMap::new(),
             files_made: 0,
-            names: BTreeMap::new(),
-            dirs: roots(),
-            durable_names: BTreeMap::new(),
-            durable_dirs: roots(),
-            name_changes: Vec::new(),
+            names: Names::new(),
             locks: BTreeMap::new(),
             flush_busy_until: 0,
             stuck_until: 0,
             slow: (1, 0),
             failing_syncs: 0,
-            full: false,
+            room: None,
+            misdirected_reads: 0,
             misdirected_writes: 0,
             plug: Plug::In,
         }
@@ -179,13 +109,18 @@ impl Disk {
 
     /// The contents of a file by its name.
     pub fn content(&mut self, path: &Path) -> Option<(&mut Content, &mut Dice)> {
-        let inode = self.files.get_mut(self.names.get(&plain(path))?)?;
+        let inode = self.files.get_mut(&self.names.file(&plain(path))?)?;
         Some((&mut inode.content, &mut self.dice))
     }
 
-    /// Names of all files.
+    /// Names of all files, and their lengths.
     pub fn paths(&self) -> impl Iterator<Item = (&Path, u64)> {
-        self.names.iter().map(|(path, file)| (path.as_path(), self.files.get(file).map_or(0, |f| f.content.len())))
+        self.names.files().map(|(path, file)| (path, self.files.get(&file).map_or(0, |f| f.content.len())))
+    }
+
+    /// Number of changes that are not durable: writes, changes of length, changes of names.
+    pub fn unsynced(&self) -> usize {
+        self.names.unsynced() + self.files.values().map(|inode| inode.content.unsynced()).sum::<usize>()
     }
 
     /// Frees the locks of one process, or of all.
@@ -208,89 +143,47 @@ impl Disk {
 
     /// Frees files that no name, now or after a power failure, and no handle leads to.
     fn free(&mut self) {
-        let named: BTreeSet<u64> = self.names.values().chain(self.durable_names.values()).copied().collect();
-        let changed = |file: u64| {
-            let of = |change: &NameChange| matches!(change, NameChange::Link(_, other) | NameChange::Rename(_, _, other) if *other == file);
-            self.name_changes.iter().any(of)
-        };
-        self.files.retain(|&file, inode| inode.handles > 0 || named.contains(&file) || changed(file));
+        let named = self.names.named();
+        self.files.retain(|file, inode| inode.handles > 0 || named.contains(file));
     }
 
     /// Power is gone. Gives the number of changes that did not survive whole.
     pub fn lose(&mut self) -> u64 {
         let mut damaged = 0;
         for inode in self.files.values_mut() {
-            damaged += inode.content.lose(&mut self.dice);
+            damaged += inode.content.lose(|change| change.random_fate(&mut self.dice));
             inode.busy_until = 0;
         }
-        for change in std::mem::take(&mut self.name_changes) {
-            if self.dice.chance(0.5) {
-                self.make_durable(change);
-            } else {
-                damaged += 1;
-            }
-        }
-        // What lay in a directory that is gone is gone with it.
-        let dirs = self.durable_dirs.clone();
-        let has_parents = |path: &Path| path.ancestors().skip(1).all(|dir| dirs.contains(dir));
-        self.durable_dirs.retain(|dir| has_parents(dir));
-        self.durable_names.retain(|path, _| has_parents(path));
-        (self.names, self.dirs) = (self.durable_names.clone(), self.durable_dirs.clone());
+        damaged += self.names.lose(|| self.dice.chance(0.5));
         self.locks.clear();
         self.flush_busy_until = 0;
         self.free();
         damaged
     }
 
-    fn make_durable(&mut self, change: NameChange) {
-        match change {
-            NameChange::Link(path, file) => {
-                self.durable_names.insert(path, file);
-            }
-            NameChange::Unlink(path) => {
-                self.durable_names.remove(&path);
-            }
-            NameChange::Rename(from, to, file) => {
-                if self.durable_names.get(&from) == Some(&file) {
-                    self.durable_names.remove(&from);
-                }
-                self.durable_names.insert(to, file);
-            }
-            NameChange::Dir(path) => {
-                self.durable_dirs.insert(path);
-            }
-        }
-    }
-
-    pub fn image(&self) -> DiskImage {
+    pub fn image(&self, host: u32) -> DiskImage {
         let files = self.files.iter().map(|(&file, inode)| (file, inode.content.clone())).collect();
-        DiskImage { files, names: self.names.clone(), dirs: self.dirs.clone() }
+        DiskImage { host, files, names: self.names.clone() }
     }
 
     /// Replaces everything, durably.
     pub fn restore(&mut self, image: DiskImage) {
         self.wipe();
-        self.dirs = image.dirs;
         // New numbers: a process that has just died may still let go of the old ones.
         let mut numbers = BTreeMap::new();
         for (old, mut content) in image.files {
             content.sync();
             numbers.insert(old, self.add_file(content));
         }
-        self.names = image.names.into_iter().filter_map(|(path, old)| Some((path, *numbers.get(&old)?))).collect();
-        (self.durable_names, self.durable_dirs) = (self.names.clone(), self.dirs.clone());
+        self.names = image.names.renumbered(&numbers);
         self.free();
     }
 
     /// Removes everything, durably.
     pub fn wipe(&mut self) {
         self.files.clear();
-        self.names.clear();
-        self.durable_names.clear();
-        self.name_changes.clear();
+        self.names = Names::new();
         self.locks.clear();
-        self.dirs = [PathBuf::new(), PathBuf::from("/")].into();
-        self.durable_dirs = self.dirs.clone();
     }
 
     fn add_file(&mut self, content: Content) -> u64 {
@@ -304,7 +197,7 @@ impl Disk {
     }
 
     /// When an operation that is called now completes.
-    fn completion(&mut self, now: u64, work: &Work) -> u64 {
+    pub fn completion(&mut self, now: u64, work: &Work) -> u64 {
         let config = &self.config;
         let (span, bytes) = match work {
             Work::Read(file, _, len) => {
@@ -348,200 +241,63 @@ impl Disk {
     }
 }
 
-// Operations.
-
-impl Kernel {
-    /// Queues an operation; the number names it.
-    pub fn disk_op(&mut self, host: u32, incarnation: u64, work: Work) -> u64 {
-        let id = self.number();
-        let mut op = PendingOp { host, incarnation, work: None, result: None, waker: None, abandoned: false };
-        if self.is_running(host, incarnation) {
-            let now = self.now;
-            let at = self.host(host).disk.completion(now, &work);
-            op.work = Some(work);
-            self.schedule(at, Due::Disk(id));
-        } else {
-            op.result = Some(Err(io::Error::other("the process is gone")));
-        }
-        self.disk_ops.insert(id, op);
-        id
-    }
-
-    pub fn disk_due(&mut self, id: u64) {
-        let Some(op) = self.disk_ops.get_mut(&id) else { return };
-        let host = op.host;
-        let (now, disk) = (self.now, &self.hosts[host as usize].disk);
-        if disk.stuck_until > now {
-            let until = disk.stuck_until;
-            self.effect("stuck disk");
-            return self.schedule(until, Due::Disk(id));
-        }
-        let slow = disk.slow.1 > now;
-        let incarnation = op.incarnation;
-        let Some(work) = op.work.take() else { return };
-        if slow {
-            self.effect("slow disk");
-        }
-        if let Some((place, named)) = self.falls_at(host, &work) {
-            match place {
-                Place::Within(writes) => self.host(host).disk.begin(work, writes),
-                Place::After => drop(self.perform(host, incarnation, work)),
-            }
-            if self.disk_ops.get(&id).is_some_and(|op| op.abandoned) {
-                self.disk_ops.remove(&id);
-            }
-            return self.fall(host, named);
-        }
-        let result = self.perform(host, incarnation, work);
-        if let Some(op) = self.disk_ops.get_mut(&id) {
-            if op.abandoned {
-                self.disk_ops.remove(&id);
-            } else {
-                op.result = Some(result);
-                let waker = op.waker.take();
-                self.wake(waker);
-            }
-        }
-    }
-
-    pub fn poll_disk_op(&mut self, cx: &Context<'_>, id: u64) -> Poll<io::Result<Outcome>> {
-        let Some(op) = self.disk_ops.get_mut(&id) else {
-            return Poll::Ready(Err(io::Error::other("the operation is gone")));
-        };
-        match op.result.take() {
-            Some(result) => {
-                self.disk_ops.remove(&id);
-                Poll::Ready(result)
-            }
-            None => {
-                park(&mut op.waker, &mut self.dropped, cx);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Nobody waits for an operation any more; it happens all the same.
-    pub fn abandon_disk_op(&mut self, id: u64) {
-        let Some(op) = self.disk_ops.get_mut(&id) else { return };
-        self.dropped.extend(op.waker.take());
-        op.abandoned = true;
-        if op.work.is_none() {
-            let op = self.disk_ops.remove(&id);
-            // An opened file that nobody took.
-            if let Some(PendingOp { host, result: Some(Ok(Outcome::File(file))), .. }) = op {
-                self.host(host).disk.close(file);
-            }
-        }
-    }
-
-    /// A process is gone: what it had called happens up to a random point.
-    pub fn finish_disk_ops(&mut self, host: u32, incarnation: u64) {
-        let of_process = |(_, op): &(&u64, &mut PendingOp)| op.host == host && op.incarnation == incarnation;
-        let works: Vec<Work> =
-            self.disk_ops.iter_mut().filter(of_process).filter_map(|(_, op)| op.work.take()).collect();
-        for work in works {
-            let contents = matches!(work, Work::Write(..) | Work::WriteSync(..) | Work::SetLen(..) | Work::Sync(_));
-            if contents && !self.host(host).disk.dice.chance(0.5) {
-                break;
-            }
-            if contents {
-                drop(self.perform(host, incarnation, work));
-            }
-        }
-    }
-
-    /// A host loses power: writes that were on their way may be half done.
-    pub fn tear_disk_ops(&mut self, host: u32) {
-        let works: Vec<Work> =
-            self.disk_ops.values_mut().filter(|op| op.host == host).filter_map(|op| op.work.take()).collect();
-        works.into_iter().for_each(|work| self.host(host).disk.begin(work, usize::MAX));
-    }
-
-    fn perform(&mut self, host: u32, incarnation: u64, work: Work) -> io::Result<Outcome> {
-        match self.host(host).disk.plug {
-            Plug::In => {}
-            Plug::InFor(operations @ 1..) => self.host(host).disk.plug = Plug::InFor(operations - 1),
-            Plug::InFor(0) => {
-                self.host(host).disk.plug = Plug::Out;
-                self.host(host).disk.begin(work, usize::MAX);
-                self.effect("unplugged disk");
-                return Err(io::Error::other("the disk is gone"));
-            }
-            Plug::Out => return Err(io::Error::other("the disk is gone")),
-        }
-        let mut effects = Vec::new();
-        let (kind, result) = perform(self.host(host), host, incarnation, work, &mut effects);
-        self.record(kind);
-        for effect in effects {
-            self.effect(effect);
-        }
-        result
-    }
-}
-
-type Effects = Vec<&'static str>;
-
-fn perform(
-    state: &mut crate::kernel::HostState,
-    host: u32,
-    incarnation: u64,
-    work: Work,
-    effects: &mut Effects,
-) -> (EventKind, io::Result<Outcome>) {
-    let disk = &mut state.disk;
-    let (op, file, offset, len, result) = match work {
-        Work::Read(file, offset, len) => ("read", file, offset, len, disk.read(file, offset, len, effects)),
-        Work::Write(file, offset, data) => {
-            ("write", file, offset, data.len(), disk.write(file, offset, data, effects).map(|()| Outcome::Done))
-        }
-        Work::Sync(file) => ("sync", file, 0, 0, disk.sync(file, effects)),
-        Work::WriteSync(file, parts) => {
-            let (offset, len) = (parts.first().map_or(0, |part| part.0), parts.iter().map(|part| part.1.len()).sum());
-            let wrote = parts.into_iter().try_for_each(|(offset, data)| disk.write(file, offset, data, effects));
-            ("write and sync", file, offset, len, wrote.and_then(|()| disk.sync(file, effects)))
-        }
-        Work::Len(file) => ("length", file, 0, 0, disk.inode(file).map(|inode| Outcome::Len(inode.content.len()))),
-        Work::SetLen(file, len) => ("set length", file, len, 0, disk.set_len(file, len, effects)),
-        work => {
-            let (op, path, result) = disk.perform_on_name(incarnation, work, effects);
-            let path = path.to_string_lossy().into_owned();
-            return (EventKind::Name { host, op, path, ok: result.is_ok() }, result);
-        }
-    };
-    (EventKind::File { host, op, file, offset, len: len as u64, ok: result.is_ok() }, result)
-}
+// What operations do.
 
 impl Disk {
-    fn read(&mut self, file: u64, offset: u64, len: usize, effects: &mut Effects) -> io::Result<Outcome> {
+    pub fn read(&mut self, file: u64, mut offset: u64, len: usize, effects: &mut Effects) -> io::Result<Bytes> {
+        let held = self.inode(file)?.content.len();
+        if self.misdirected_reads > 0 && offset < held {
+            self.misdirected_reads -= 1;
+            offset = self.elsewhere(offset, held);
+            effects.push("misdirected read");
+        }
         let content = &self.inode(file)?.content;
         if content.unreadable(offset, len) {
             effects.push("read error");
-            return Err(io::Error::other("input/output error"));
+            return broken();
         }
-        Ok(Outcome::Data(content.read(offset, len)))
+        Ok(content.read(offset, len))
     }
 
-    fn write(&mut self, file: u64, mut offset: u64, data: Bytes, effects: &mut Effects) -> io::Result<()> {
+    /// A wrong place in a file of some length, as far off the right one as whole pages go.
+    fn elsewhere(&mut self, offset: u64, len: u64) -> u64 {
+        let page = crate::content::PAGE as u64;
+        let shift = page * (1 + self.dice.below((len / page).max(1)));
+        if offset >= shift { offset - shift } else { offset + shift }
+    }
+
+    pub fn write(&mut self, file: u64, mut offset: u64, mut data: Bytes, effects: &mut Effects) -> io::Result<()> {
         let len = self.inode(file)?.content.len();
-        let Some(end) = offset.checked_add(data.len() as u64) else { return error(ErrorKind::InvalidInput) };
-        if self.full && end > len {
-            effects.push("disk full");
-            return error(ErrorKind::StorageFull);
+        if offset.checked_add(data.len() as u64).is_none() {
+            return error(ErrorKind::InvalidInput);
         }
         if self.misdirected_writes > 0 && len > 0 {
             self.misdirected_writes -= 1;
-            // Somewhere else in the same file, as far off its place as whole pages go.
-            let pages = (len / crate::content::PAGE as u64).max(1);
-            let shift = crate::content::PAGE as u64 * (1 + self.dice.below(pages));
-            offset = if offset >= shift { offset - shift } else { offset + shift };
+            offset = self.elsewhere(offset, len);
             effects.push("misdirected write");
         }
-        self.inode(file)?.content.write(offset, data);
-        Ok(())
+        let fits = self.grow(offset.saturating_add(data.len() as u64).saturating_sub(len));
+        let full = fits.is_some();
+        if let Some(fits) = fits {
+            // What there is room for is written, as the system does.
+            data.truncate((len + fits).saturating_sub(offset) as usize);
+            effects.push("disk full");
+        }
+        if !(full && data.is_empty()) {
+            self.inode(file)?.content.write(offset, data);
+        }
+        if full { error(ErrorKind::StorageFull) } else { Ok(()) }
+    }
+
+    /// Takes room for so many bytes; if there is not enough, all there is, and says how much that was.
+    fn grow(&mut self, bytes: u64) -> Option<u64> {
+        let room = self.room.filter(|room| *room < bytes);
+        self.room = self.room.map(|room| room.saturating_sub(bytes));
+        room
     }
 
     /// What an operation has done to a file when it is interrupted after so many writes: they are not synced.
-    fn begin(&mut self, work: Work, writes: usize) {
+    pub fn begin(&mut self, work: Work, writes: usize) {
         let (file, parts) = match work {
             Work::Write(file, offset, data) => (file, vec![(offset, data)]),
             Work::WriteSync(file, parts) => (file, parts),
@@ -553,93 +309,90 @@ impl Disk {
         drop(parts.try_for_each(|(offset, data)| self.write(file, offset, data, &mut Vec::new())));
     }
 
-    fn set_len(&mut self, file: u64, len: u64, effects: &mut Effects) -> io::Result<Outcome> {
-        let full = self.full;
-        let content = &mut self.inode(file)?.content;
-        if full && len > content.len() {
+    pub fn len(&mut self, file: u64) -> io::Result<u64> {
+        Ok(self.inode(file)?.content.len())
+    }
+
+    pub fn set_len(&mut self, file: u64, len: u64, effects: &mut Effects) -> io::Result<()> {
+        let held = self.inode(file)?.content.len();
+        if self.grow(len.saturating_sub(held)).is_some() {
             effects.push("disk full");
             return error(ErrorKind::StorageFull);
         }
-        content.set_len(len);
-        Ok(Outcome::Done)
+        self.inode(file)?.content.set_len(len);
+        Ok(())
     }
 
-    fn sync(&mut self, file: u64, effects: &mut Effects) -> io::Result<Outcome> {
-        let fails = self.failing_syncs > 0;
-        self.failing_syncs -= u32::from(fails);
+    pub fn sync(&mut self, file: u64, effects: &mut Effects) -> io::Result<()> {
+        let fails = self.sync_fails(effects);
         let content = &mut self.inode(file)?.content;
         if fails {
             content.fail_sync();
-            effects.push("failed sync");
-            return Err(io::Error::other("input/output error"));
+            return broken();
         }
         content.sync();
-        Ok(Outcome::Done)
+        Ok(())
     }
 
-    fn perform_on_name(
+    fn sync_fails(&mut self, effects: &mut Effects) -> bool {
+        let fails = self.failing_syncs > 0;
+        if fails {
+            self.failing_syncs -= 1;
+            effects.push("failed sync");
+        }
+        fails
+    }
+
+    /// Does an operation on names; gives what it is called, and on which name it was.
+    pub fn perform_on_name(
         &mut self,
         incarnation: u64,
         work: Work,
         effects: &mut Effects,
     ) -> (&'static str, PathBuf, io::Result<Outcome>) {
+        let done = |done: bool| if done { Ok(Outcome::Done) } else { error(ErrorKind::NotFound) };
         match work {
             Work::Open(path, mode) => ("open", path.clone(), self.open(path, mode, effects)),
             Work::CreateDirs(path) => {
-                let mut missing: Vec<&Path> = path.ancestors().filter(|dir| !self.dirs.contains(*dir)).collect();
-                missing.reverse();
-                for dir in missing {
-                    self.dirs.insert(dir.to_owned());
-                    self.name_changes.push(NameChange::Dir(dir.to_owned()));
-                }
+                self.names.make_dirs(&path);
                 ("create directory", path, Ok(Outcome::Done))
             }
             Work::List(path) => {
-                let inside = self.names.keys().filter(|name| parent(name) == path);
-                let names = inside.filter_map(|name| name.file_name()).map(PathBuf::from).collect();
+                let names = self.names.list(&path);
                 ("list", path, Ok(Outcome::Names(names)))
             }
-            Work::Rename(from, to) => ("rename", from.clone(), self.rename(from, to)),
-            Work::Remove(path) => {
-                let result = if self.names.remove(&path).is_some() {
-                    self.name_changes.push(NameChange::Unlink(path.clone()));
-                    self.free();
-                    Ok(Outcome::Done)
-                } else {
-                    error(ErrorKind::NotFound)
-                };
-                ("remove", path, result)
+            Work::Rename(from, to) => {
+                let renamed = self.names.rename(from.clone(), to);
+                self.free();
+                ("rename", from, done(renamed))
             }
-            Work::SyncDir(path) => ("sync directory", path.clone(), self.sync_dir(&path, effects)),
+            Work::Remove(path) => {
+                let removed = self.names.unlink(&path);
+                self.free();
+                ("remove", path, done(removed))
+            }
+            Work::SyncDir(path) => {
+                let result = self.sync_dir(&path, effects);
+                ("sync directory", path, result.map(|()| Outcome::Done))
+            }
             Work::Lock(path) => {
-                let result = if !self.dirs.contains(parent(&path)) {
-                    error(ErrorKind::NotFound)
-                } else if self.locks.contains_key(&path) {
-                    error(ErrorKind::WouldBlock)
-                } else {
-                    if !self.names.contains_key(&path) {
-                        self.create(path.clone());
-                    }
-                    self.locks.insert(path.clone(), incarnation);
-                    Ok(Outcome::Done)
-                };
-                ("lock", path, result)
+                let result = self.lock(&path, incarnation);
+                ("lock", path, result.map(|()| Outcome::Done))
             }
             _ => unreachable!("operations on contents are performed elsewhere"),
         }
     }
 
     fn open(&mut self, path: PathBuf, mode: OpenMode, effects: &mut Effects) -> io::Result<Outcome> {
-        let existing = self.names.get(&path).copied();
-        let file = match (existing, mode) {
+        let file = match (self.names.file(&path), mode) {
             (Some(_), OpenMode::CreateNew) => return error(ErrorKind::AlreadyExists),
             (None, OpenMode::Read | OpenMode::Write) => return error(ErrorKind::NotFound),
             (Some(file), _) => file,
             (None, OpenMode::CreateNew) => {
-                if !self.dirs.contains(parent(&path)) {
+                if !self.names.has_room_for(&path) {
                     return error(ErrorKind::NotFound);
                 }
-                if self.full {
+                if self.room == Some(0) {
                     effects.push("disk full");
                     return error(ErrorKind::StorageFull);
                 }
@@ -652,39 +405,33 @@ impl Disk {
 
     fn create(&mut self, path: PathBuf) -> u64 {
         let file = self.add_file(Content::default());
-        self.names.insert(path.clone(), file);
-        self.name_changes.push(NameChange::Link(path, file));
+        self.names.link(path, file);
         file
     }
 
-    fn rename(&mut self, from: PathBuf, to: PathBuf) -> io::Result<Outcome> {
-        if !self.dirs.contains(parent(&to)) {
+    fn lock(&mut self, path: &Path, incarnation: u64) -> io::Result<()> {
+        if !self.names.has_room_for(path) {
             return error(ErrorKind::NotFound);
         }
-        let Some(file) = self.names.remove(&from) else { return error(ErrorKind::NotFound) };
-        self.names.insert(to.clone(), file);
-        self.name_changes.push(NameChange::Rename(from, to, file));
-        self.free();
-        Ok(Outcome::Done)
+        if self.locks.contains_key(path) {
+            return error(ErrorKind::WouldBlock);
+        }
+        if self.names.file(path).is_none() {
+            self.create(path.to_owned());
+        }
+        self.locks.insert(path.to_owned(), incarnation);
+        Ok(())
     }
 
-    fn sync_dir(&mut self, path: &Path, effects: &mut Effects) -> io::Result<Outcome> {
-        if !self.dirs.contains(path) {
+    fn sync_dir(&mut self, path: &Path, effects: &mut Effects) -> io::Result<()> {
+        if !self.names.has_dir(path) {
             return error(ErrorKind::NotFound);
         }
-        if self.failing_syncs > 0 {
-            self.failing_syncs -= 1;
-            effects.push("failed sync");
-            return Err(io::Error::other("input/output error"));
+        if self.sync_fails(effects) {
+            return broken();
         }
-        let (now, later) = std::mem::take(&mut self.name_changes)
-            .into_iter()
-            .partition::<Vec<_>, _>(|change| parent(change.path()) == path);
-        self.name_changes = later;
-        for change in now {
-            self.make_durable(change);
-        }
+        self.names.sync(path);
         self.free();
-        Ok(Outcome::Done)
+        Ok(())
     }
 }

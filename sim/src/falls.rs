@@ -3,9 +3,9 @@
 //! Whoever falls does nothing any more that anybody could see: its disk operation under way never completes, its task
 //! that reached the place does not take another step.
 
-use crate::disk::Work;
 use crate::events::EventKind;
 use crate::kernel::Kernel;
+use crate::operations::Work;
 use crate::world::{Host, World};
 
 /// A place at which a machine falls. Counts begin with 1, from the moment of the call on.

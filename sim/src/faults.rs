@@ -3,16 +3,21 @@
 //!
 //! | name | counted |
 //! |---|---|
-//! | `crash`, `pause`, `suspend`, `clock jump`, `clock drift`, `reset`, `rot`, `wipe`, `older disk` | when done to something that runs or exists |
+//! | `crash`, `pause`, `suspend`, `clock jump`, `clock drift`, `reset`, `rot`, `wipe`, `older disk`, `foreign disk` | when done to something that runs or exists |
 //! | `power failure` | when at least one unsynced change was lost or torn |
+//! | `crash at a sync`, `crash after a sync`, `crash at a write`, `crash at a point` | when the chosen place is reached; the fall counts besides |
+//! | `fault point` | each time that one fires |
 //! | `partition` | once a block, with the first segment that it stops |
+//! | `syn timeout` | each attempt to connect that gets no answer |
 //! | `half-open` | when an end hears of it: by a reset of the restarted peer, or by giving up |
-//! | `loss`, `delay`, `bandwidth`, `partial read`, `partial write` | each segment or call (`bandwidth`: delayed over 1 s) |
-//! | `failed sync`, `disk full`, `misdirected write`, `read error`, `slow disk`, `stuck disk` | each operation |
+//! | `late delivery` | each arrival of bytes over a connection that its sender has closed, when there is a newer one |
+//! | `loss`, `delay`, `corruption`, `bandwidth`, `partial read`, `partial write` | each segment or call (`bandwidth`: delayed over 1 s) |
+//! | `failed sync`, `disk full`, `misdirected read`, `misdirected write`, `read error`, `slow disk`, `stuck disk` | each operation |
 //! | `unplugged disk` | with the operation that it interrupts |
 
-use crate::disk::{DiskConfig, DiskImage, Plug};
+use crate::disk::{DiskConfig, Plug};
 use crate::events::EventKind;
+use crate::image::DiskImage;
 use crate::kernel::Kernel;
 use crate::links::{Block, BlockId, LinkConfig};
 use crate::world::{Host, World};
@@ -223,7 +228,18 @@ impl World {
 
     /// Files cannot grow and cannot be created, until the disk is no longer full.
     pub fn fill_disk(&self, host: Host, full: bool) {
-        self.shared.with(|kernel| kernel.host(host.0).disk.full = full);
+        self.shared.with(|kernel| kernel.host(host.0).disk.room = full.then_some(0));
+    }
+
+    /// The disk is full once its files have grown by so many bytes more: the write that needs more is cut short and fails.
+    /// What is removed gives nothing back; [`World::fill_disk`] lifts the limit.
+    pub fn limit_disk(&self, host: Host, bytes: u64) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.room = Some(bytes));
+    }
+
+    /// The next reads come from a wrong place of their file.
+    pub fn misdirect_reads(&self, host: Host, times: u32) {
+        self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_reads = times);
     }
 
     /// The next writes land in a wrong place of their file.
@@ -272,15 +288,29 @@ impl World {
 
     /// What a host's disk holds now.
     pub fn disk_image(&self, host: Host) -> DiskImage {
-        self.shared.with(|kernel| kernel.host(host.0).disk.image())
+        self.shared.with(|kernel| kernel.host(host.0).disk.image(host.0))
     }
 
-    /// Puts back what a disk held once. The host's processes should have ended.
+    /// Number of changes on a host's disk that are not durable: writes, changes of length, changes of names.
+    pub fn unsynced(&self, host: Host) -> usize {
+        self.shared.with(|kernel| kernel.host(host.0).disk.unsynced())
+    }
+
+    /// Puts what a disk held once, of this host or of another, on a host's disk, all of it durable. The host's processes
+    /// should have ended.
     pub fn restore_disk(&self, host: Host, image: DiskImage) {
         self.shared.with(|kernel| {
+            let what = if image.host == host.0 { "older disk" } else { "foreign disk" };
             kernel.host(host.0).disk.restore(image);
-            kernel.did(host, "older disk", true);
+            kernel.did(host, what, true);
         });
+    }
+
+    /// Exchanges the disks of two hosts. Their processes should have ended.
+    pub fn swap_disks(&self, one: Host, other: Host) {
+        let images = (self.disk_image(one), self.disk_image(other));
+        self.restore_disk(one, images.1);
+        self.restore_disk(other, images.0);
     }
 }
 

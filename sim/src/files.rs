@@ -1,7 +1,8 @@
 //! The disk as a process sees it: operations are queued when they are called, their futures bring the results.
 
-use crate::disk::{Outcome, Work, plain};
+use crate::disk::plain;
 use crate::kernel::Shared;
+use crate::operations::{Outcome, Work};
 use crate::process::Process;
 use bytes::Bytes;
 use std::future::{Future, ready};

@@ -6,10 +6,11 @@
 
 use crate::clock::HostClock;
 use crate::dice::{Dice, Stream};
-use crate::disk::{Disk, PendingOp};
+use crate::disk::Disk;
 use crate::events::{EventKind, Trace};
 use crate::falls::{Fall, Trigger};
 use crate::network::Net;
+use crate::operations::PendingOp;
 use crate::process::kill;
 use madsim::runtime::NodeHandle;
 use madsim::task::NodeId;

@@ -255,3 +255,123 @@ fn an_unplugged_disk_fails_everything_until_it_is_back() {
         assert_eq!(world.faults_effective()["unplugged disk"], 1);
     });
 }
+
+#[test]
+fn a_write_is_torn_within_and_between_sectors_of_the_file() {
+    let mut lens = BTreeSet::new();
+    let mut holes = BTreeSet::new();
+    for seed in 0..80 {
+        let data = run_seed(seed, |world| async move {
+            let (host, _env, file) = host(&world).await;
+            // Not at the beginning of a sector: those are the file's.
+            file.write_sync(vec![(0, Bytes::from(vec![1; 100]))]).await.expect("write and sync");
+            file.write_at(100, Bytes::from(vec![2; 3_000])).await.expect("write");
+            world.power_fail(host);
+            read_all(&*reopened(&world, host).await).await
+        });
+        lens.insert(data.len());
+        let zeros = data.iter().enumerate().filter(|(_, b)| **b == 0).map(|(at, _)| at);
+        holes.extend(zeros);
+    }
+    assert!(lens.iter().any(|len| len % 512 != 0 && *len != 100 && *len != 3_100), "none within a sector: {lens:?}");
+    assert!(lens.iter().any(|len| len % 512 == 0), "none between sectors: {lens:?}");
+    let edges = holes.iter().filter(|at| !holes.contains(&at.wrapping_sub(1)) || !holes.contains(&(**at + 1)));
+    let inside: Vec<_> = edges.filter(|at| **at != 100 && *at % 512 != 0 && *at % 512 != 511).collect();
+    assert!(!holes.is_empty() && inside.is_empty(), "holes begin and end where sectors do: {inside:?}");
+}
+
+#[test]
+fn a_limited_disk_is_full_in_the_middle_of_a_write() {
+    run_seed(1, |world| async move {
+        let (host, env, file) = host(&world).await;
+        file.write_at(0, Bytes::from(vec![1; 1_000])).await.expect("write");
+        world.limit_disk(host, 2_500);
+        file.write_at(500, Bytes::from(vec![2; 1_500])).await.expect("it grows by 1,000");
+        file.write_at(0, Bytes::from(vec![3; 2_000])).await.expect("an overwrite needs no room");
+        let full = file.write_at(1_900, Bytes::from(vec![4; 1_700])).await.expect_err("it grows by 1,600");
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+        let data = read_all(&*file).await;
+        assert_eq!((data.len(), &data[1_900..]), (3_500, &[4; 1_600][..]), "what there was room for is written");
+        let full = file.set_len(3_501).await.expect_err("no room");
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+        env.disk.open(Path::new("data/new"), OpenMode::CreateNew).await.map(drop).expect_err("no room");
+        world.fill_disk(host, false);
+        file.set_len(9_000).await.expect("room again");
+        assert_eq!(world.faults_effective()["disk full"], 3);
+    });
+}
+
+#[test]
+fn a_misdirected_read_comes_from_elsewhere() {
+    run_seed(1, |world| async move {
+        let (host, _env, file) = host(&world).await;
+        let page = |n: u8| (u64::from(n) * 4_096, Bytes::from(vec![n; 4_096]));
+        file.write_sync((0..8).map(page).collect()).await.expect("write and sync");
+        world.misdirect_reads(host, 1);
+        let wrong = file.read_at(4 * 4_096, 10).await.expect("it claims to go well");
+        assert!(wrong[0] != 4 && wrong.iter().all(|b| *b == wrong[0]), "{wrong:?}");
+        assert_eq!(file.read_at(4 * 4_096, 10).await.expect("read")[..], [4; 10]);
+        assert_eq!(world.faults_effective(), [("misdirected read", 1)].into());
+    });
+}
+
+#[test]
+fn disks_are_exchanged() {
+    run_seed(1, |world| async move {
+        let (a, _env, file) = host(&world).await;
+        file.write_sync(vec![(0, Bytes::from_static(b"a"))]).await.expect("write");
+        let (b, _env, file) = host(&world).await;
+        file.write_sync(vec![(0, Bytes::from_static(b"b"))]).await.expect("write");
+        world.crash(a);
+        world.crash(b);
+        world.swap_disks(a, b);
+        assert_eq!(read_all(&*reopened(&world, a).await).await, "b");
+        assert_eq!(read_all(&*reopened(&world, b).await).await, "a");
+        assert_eq!(world.faults_effective()["foreign disk"], 2);
+    });
+}
+
+#[test]
+fn every_state_that_a_power_failure_could_leave() {
+    run_seed(1, |world| async move {
+        let (host, env, file) = host(&world).await;
+        file.write_sync(vec![(0, Bytes::from_static(b"----"))]).await.expect("write");
+        assert_eq!(world.unsynced(host), 0);
+        assert_eq!(world.disk_image(host).crash_states(8).count(), 1);
+        file.write_at(0, Bytes::from_static(b"1")).await.expect("write");
+        file.set_len(3).await.expect("set length");
+        file.write_at(1, Bytes::from_static(b"234")).await.expect("write");
+        env.disk.rename(path(), Path::new("data/new")).await.expect("rename");
+        assert_eq!(world.unsynced(host), 4);
+        let look = |changes_max: usize| {
+            let image = world.disk_image(host);
+            let states = image.crash_states(changes_max).map(|state| {
+                assert_eq!(state.unsynced(), 0);
+                let other = world.host();
+                world.restore_disk(other, state);
+                let (path, _) = world.files(other).pop().expect("one file");
+                let data = world.file(other, &path).expect("its content");
+                (path == Path::new("data/new"), String::from_utf8_lossy(&data).into_owned())
+            });
+            let states: Vec<_> = states.collect();
+            let seen: BTreeSet<_> = states.iter().cloned().collect();
+            // The contents of the file do not depend on its name.
+            assert_eq!(seen.iter().filter(|s| s.0).count() * 2, seen.len());
+            (states.len(), seen.into_iter().filter(|s| s.0).map(|s| s.1).collect::<Vec<_>>())
+        };
+        // Of the last write: nothing, all, one byte, and two; of the first and of the cut: nothing or all.
+        let (states, seen) = look(8);
+        let heads = ["-", "1"];
+        let mut expected: Vec<String> = Vec::new();
+        for head in heads {
+            expected.extend(["---", "----", "2--", "2-", "23-", "23", "234"].map(|rest| {
+                let rest = if rest.starts_with('-') { &rest[1..] } else { rest };
+                format!("{head}{rest}")
+            }));
+        }
+        expected.sort();
+        assert_eq!((states, seen), (16 + 8 * 2, expected));
+        let (states, seen) = look(2);
+        assert_eq!((states, seen), (4 + 2 * 2, ["1--", "12-", "123", "1234"].map(str::to_owned).to_vec()));
+    });
+}

@@ -219,3 +219,23 @@ fn processes_find_their_disk_and_their_randomness_goes_on() {
         assert!(arrives(&world, &mut server, ms(1)).await.is_some());
     });
 }
+
+#[test]
+fn a_wall_clock_jumps_both_ways_and_sleeps_do_not_notice() {
+    run_seed(1, |world| async move {
+        let host = world.host();
+        let env = world.env(host);
+        for by_ms in [3_600_000, -7_200_000] {
+            let (began, wall) = (env.now(), env.wall_ms());
+            let sleep = env.sleep(ms(1_000));
+            let jump = async {
+                world.sleep(ms(500)).await;
+                world.jump_wall_clock(host, by_ms);
+            };
+            tokio::join!(sleep, jump);
+            assert_eq!(env.now().since(began).as_millis(), 1_000);
+            assert!((env.wall_ms() - wall - 1_000 - by_ms).abs() <= 1);
+        }
+        assert_eq!(world.faults_effective()["clock jump"], 2);
+    });
+}
