@@ -3,7 +3,8 @@
 //! lives, and a new connection's `SetWatches` makes up for what was missed.
 //!
 //! Each connection is walked in the order in which things came in, with the table of watches its server must have.
-//! Where a history has no ground truth and a write of unknown outcome may have touched a path, that path is left out.
+//! Where a history has no ground truth and a write of unknown outcome may have touched a path, that path is left out
+//! from then on.
 //!
 //! Rules: `unregistered`, `zxid_order`, `wrong_change`, `after_reply`, `lost`.
 
