@@ -120,6 +120,8 @@ mod tests {
         assert_eq!((growth.distinct(), growth.last_new_seed), (2_500, 3_499));
         assert_eq!(growth.points.last(), Some(&(10_000, 2_500)));
         assert!(growth.points.is_sorted());
+        let gap = growth.points.windows(2).map(|two| two[1].0 - two[0].0).max();
+        assert!(gap <= Some(10_000 / 64), "{gap:?} seeds between two points");
     }
 
     #[test]

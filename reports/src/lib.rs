@@ -10,6 +10,7 @@ mod histogram;
 mod junit;
 mod kill_table;
 mod merge;
+mod page;
 pub mod run;
 
 pub use campaign::{Acknowledged, Campaign, Failure, Resident, Shard};
@@ -18,6 +19,7 @@ pub use histogram::Histogram;
 pub use junit::junit;
 pub use kill_table::{KillTable, Row};
 pub use merge::MergeError;
+pub use page::{campaign_page, run_page};
 pub use run::RunReport;
 
 use serde::Serialize;
