@@ -307,7 +307,7 @@ fn campaign(seeds: u64) -> Campaign {
     for seed in 0..seeds {
         distinct += u64::from(numbers.below(1 + seed) < 1 + seed / 4 % 60);
         states.point(seed + 1, seed, distinct);
-        points.point(seed + 1, seed, 14.min(1 + u64::from((seed + 1).ilog2())));
+        points.point(seed + 1, seed, 12.min(1 + u64::from((seed + 1).ilog2())));
         operations.record(600 + numbers.below(300) + numbers.below(300));
         leader.record(150 + numbers.below(100) + numbers.below(250) * numbers.below(4));
         write.record(170 + numbers.below(160) + numbers.below(400) * numbers.below(4));

@@ -278,6 +278,7 @@ def violation(browser, pages, shots, check):
     check(marks == [[220, 221], [220, 221]], "violation: a finding marks its operations", marks)
     check(browser.run("return page.view.from < 12.19e9 && page.view.to > 12.481e9"), "violation: and the diagram goes there")
     check(browser.count(".finding[aria-pressed=true]") == 1, "violation: and it is the one")
+    check("operation #221" in browser.text("#said"), "violation: what is chosen is said", browser.text("#said"))
     stage(browser)
     browser.settle()
     browser.screenshot(shots / "violation-diagram.png")

@@ -237,7 +237,7 @@ fn counts(campaign: &Campaign) -> String {
             let planned = faults_planned.get(kind).map_or("–".into(), |n| grouped(*n));
             html += &row(kind, &[planned], *hits, most, "never");
         }
-        html += "</tbody></table><p class=\"note\">A kind without a plan is part of the weather: it has a rate, not a time.</p></section>";
+        html += "</tbody></table><p class=\"note\">A kind without a plan is part of the weather: it has a rate, not a time. Bars are logarithmic.</p></section>";
     }
     if !sometimes.is_empty() {
         let most = sometimes.values().max().copied().unwrap_or(0);

@@ -2,10 +2,12 @@
 // The space-time diagram: a column a node, time downward. Only what is in view is drawn. The lower canvas has what
 // happened, the upper what the pointer is at, so that moving the pointer draws little.
 
-const HEAD = 30, SPAN_MIN = 2_000, LABELS_MAX = 90, ARROWS_MAX = 900, CHUNK = 400, SLOW = 7, ROW_HEIGHT = 2;
+const HEAD = 30, SPAN_MIN = 2_000, LABELS_MAX = 70, ARROWS_MAX = 900, CHUNK = 400, SLOW = 7, ROW_HEIGHT = 2;
 const view = { from: 0, to: END };
 const size = { width: 0, height: 0, gutter: 64, column: 0, lanes: 0, lane: 0, x: [] };
 const palette = {};
+/// Whether there are too many messages in view to draw, and point at, each.
+let isCrowded = false;
 const timing = { base: 0, worst: 0 };
 
 const stage = document.querySelector(".stage");
@@ -108,14 +110,15 @@ function drawBase() {
   c.clip();
   drawClusterFaults(c);
   drawGrid(c);
-  const messages = inView(shown.messages, FLIGHT_MAX), isDense = messages.length > ARROWS_MAX;
+  const messages = inView(shown.messages, FLIGHT_MAX);
+  isCrowded = messages.length > ARROWS_MAX;
   NODES.forEach((node) => drawFaults(c, node));
-  if (isDense) drawTraffic(c, messages);
+  if (isCrowded) drawTraffic(c, messages);
+  drawFacts(c);
   NODES.forEach((node) => drawLife(c, node));
-  if (!isDense) drawMessages(c, messages);
+  if (!isCrowded) drawMessages(c, messages);
   drawEvents(c);
   drawOperations(c);
-  drawFacts(c);
   c.restore();
   drawHead(c);
 }
@@ -161,8 +164,8 @@ function drawHead(c) {
   c.textAlign = "right";
   c.fillText("s", size.gutter - 8, HEAD / 2);
   c.textAlign = "center";
-  if (size.lanes > 60) c.fillText("operations by client", size.width - size.lanes / 2, HEAD / 2, size.lanes - 8);
-  else if (size.lanes) c.fillText("ops", size.width - size.lanes / 2, HEAD / 2);
+  const title = size.lanes > 126 ? "operations by client" : size.lanes > 70 ? "operations" : size.lanes ? "ops" : "";
+  c.fillText(title, size.width - size.lanes / 2, HEAD / 2);
   if (size.lanes) {
     c.fillStyle = palette.line;
     c.fillRect(size.width - size.lanes, 0, 1, size.height);
@@ -308,11 +311,22 @@ function drawStopped(c, role, x, top, height, width) {
 
 // -- messages
 
+/// Tells of each place whether it is the first there: things that fall on the same pixels are drawn once.
+function firsts(lanes) {
+  const rows = Math.ceil(size.height) + 1, taken = new Uint8Array(lanes * rows);
+  return (lane, py) => {
+    if (py < 0 || py >= rows) return true;
+    const at = lane * rows + (py | 0), isFirst = taken[at] === 0;
+    taken[at] = 1;
+    return isFirst;
+  };
+}
+
 /// The items of a list that are in view.
 function inView(list, before = 0) {
-  const first = lowerBound(list, view.from - before, (entry) => entry.at);
-  const end = lowerBound(list, view.to + 1, (entry) => entry.at);
-  return list.slice(first, end).filter((entry) => entry.to >= view.from);
+  const seen = [], first = lowerBound(list, view.from - before, (entry) => entry.at);
+  for (let at = first; at < list.length && list[at].at <= view.to; at++) if (list[at].to >= view.from) seen.push(list[at]);
+  return seen;
 }
 
 /// Where a message is drawn. A lost one ends before the receiver, where the time of a usual flight would be.
@@ -333,13 +347,11 @@ function clipped(line) {
   };
 }
 
-const wayOf = (line, [from, to]) => (line.lost ? "lost" : from === 0 || to === 0 ? "client" : "peer");
-
 function drawMessages(c, messages) {
   const lines = { peer: [], client: [], lost: [] };
   for (const entry of messages) {
-    const line = clipped(flight(entry));
-    lines[wayOf(line, entry.nodes)].push(line);
+    const line = clipped(flight(entry)), [from, to] = entry.nodes;
+    lines[line.lost ? "lost" : from && to ? "peer" : "client"].push(line);
   }
   c.lineWidth = 1;
   c.globalAlpha = messages.length > ARROWS_MAX / 3 ? 0.6 : 0.85;
@@ -354,25 +366,28 @@ function drawMessages(c, messages) {
 
 /// Many messages: usual ones are a wash between two columns, delayed ones still lines, lost ones ticks at the receiver.
 function drawTraffic(c, messages) {
-  const rows = Math.ceil(size.height / ROW_HEIGHT), washes = new Map(), slow = { peer: [], client: [] };
+  const rows = Math.ceil(size.height / ROW_HEIGHT) + 1, washes = [], slow = { peer: [], client: [] };
+  const scale = (size.height - HEAD) / (view.to - view.from), isFirst = firsts(NODES.length * 2);
   c.fillStyle = palette.lost;
   c.globalAlpha = 0.8;
   for (const entry of messages) {
-    const line = flight(entry), way = wayOf(line, entry.nodes), [from, to] = entry.nodes;
-    if (way === "lost") c.fillRect(size.x[to] - Math.sign(to - from) * 11 - 3, line.y0, 6, 1.5);
-    else if (line.y1 - line.y0 > SLOW) slow[way].push(clipped(line));
+    const { from, to, sent_ns: sent, received_ns: received } = report.messages[entry.i];
+    const py = HEAD + (sent - view.from) * scale;
+    if (received === null) {
+      if (isFirst(from < to ? to : to + NODES.length, py)) c.fillRect(size.x[to] - Math.sign(to - from) * 11 - 3, py, 6, 1.5);
+    } else if ((received - sent) * scale > SLOW) slow[from && to ? "peer" : "client"].push(clipped(flight(entry)));
     else {
-      const key = `${way} ${Math.min(from, to)} ${Math.max(from, to)}`;
-      if (!washes.has(key)) washes.set(key, new Uint8Array(rows));
-      washes.get(key)[Math.floor(line.y0 / ROW_HEIGHT)] = 1;
+      const pair = Math.min(from, to) * NODES.length + Math.max(from, to);
+      washes[pair] ??= new Uint8Array(rows);
+      washes[pair][(py / ROW_HEIGHT) | 0] = 1;
     }
   }
-  for (const [key, wash] of washes) {
-    const [way, low, high] = key.split(" ");
-    c.fillStyle = palette[way];
-    c.globalAlpha = 0.13;
+  washes.forEach((wash, pair) => {
+    const low = Math.floor(pair / NODES.length), high = pair % NODES.length;
+    c.fillStyle = low === 0 ? palette.client : palette.peer;
+    c.globalAlpha = low === 0 ? 0.06 : 0.1;
     fillRuns(c, wash, size.x[low], size.x[high] - size.x[low]);
-  }
+  });
   c.lineWidth = 1;
   c.globalAlpha = 0.55;
   for (const [way, list] of Object.entries(slow)) {
@@ -446,16 +461,15 @@ function labelMessages(c, seen) {
 // -- events
 
 function drawEvents(c) {
-  const seen = inView(shown.events), drawn = new Set(), isDense = seen.length > ARROWS_MAX / 2;
+  const seen = inView(shown.events), isFirst = firsts(NODES.length), isDense = seen.length > ARROWS_MAX / 2;
   for (const entry of seen) {
-    const node = entry.nodes[0], py = y(entry.at), pixel = node * 65536 + Math.round(py / 2);
-    if (drawn.has(pixel)) continue;
-    drawn.add(pixel);
+    const node = entry.nodes[0], py = y(entry.at);
+    if (!isFirst(node, py)) continue;
     if (isDense) tick(c, size.x[node], py);
     else diamond(c, size.x[node], py, entry.kind);
   }
   c.globalAlpha = 1;
-  if (seen.length <= LABELS_MAX * 2 && !size.narrow) labelEvents(c, seen);
+  if (seen.length <= LABELS_MAX && !size.narrow) labelEvents(c, seen);
 }
 
 function labelEvents(c, seen) {
@@ -501,14 +515,20 @@ function operationColour(operation) {
   return operation.outcome === "error" ? palette.liveness : palette.unknown;
 }
 
+/// Bars that look alike share a lane: of the same client, with the same outcome.
+function operationLane(entry) {
+  const { client, outcome } = report.operations[entry.i];
+  return (client % (report.clients || 1)) * 4 + ["ok", "error", "unknown"].indexOf(outcome);
+}
+
 function drawOperations(c) {
   if (!size.lanes) return;
-  const late = [];
-  for (const entry of items) {
+  const late = [], isFirst = firsts((report.clients || 1) * 4);
+  for (const entry of shown.bars) {
     if (entry.at > view.to) break;
-    if (entry.type !== OPERATION || entry.to < view.from || !shown.operations.has(entry.i)) continue;
+    if (entry.to < view.from) continue;
     if (conflicts.has(entry.i)) late.push(entry);
-    else operationBar(c, entry);
+    else if (isFirst(operationLane(entry), y(entry.at)) || y(entry.to) - y(entry.at) > 2) operationBar(c, entry);
   }
   late.forEach((entry) => operationBar(c, entry));
   let free = HEAD;
@@ -529,7 +549,7 @@ function operationBar(c, entry) {
   const x = laneX(operation.client), width = Math.max(1.5, Math.min(10, size.lane - 2));
   const top = Math.max(HEAD - 4, y(entry.at)), height = Math.max(2, Math.min(size.height + 4, y(entry.to)) - top);
   c.fillStyle = c.strokeStyle = conflict ? palette.safety : operationColour(operation);
-  if (operation.outcome === "unknown" && !conflict) {
+  if (operation.return_ns === null) {
     // It may take effect at any time from now on: a line that goes on beside what comes later.
     c.globalAlpha = 0.5;
     c.fillRect(x - 1.5, top, 1, height);

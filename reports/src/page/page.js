@@ -14,6 +14,7 @@ function choose(entry) {
     const length = view.to - view.from;
     look(entry.at - length * 0.3, entry.at + length * 0.7);
   }
+  byId("said").textContent = `${seconds(entry.at)} s: ${told(entry).what}, ${line(entry)}`;
   ask();
 }
 
@@ -63,6 +64,8 @@ findingButtons.forEach((button, i) => button.addEventListener("click", () => goT
 document.querySelectorAll("[data-fact]").forEach((button) =>
   button.addEventListener("click", () => {
     const fact = report.explanation.facts[Number(button.dataset.fact)];
+    finding = -1;
+    showFinding();
     if (fact.operation !== null && operationItem.has(fact.operation)) return goToOperations([fact.operation]);
     const length = Math.min(view.to - view.from, 1e9);
     look(fact.at_ns - length / 2, fact.at_ns + length / 2);
@@ -104,7 +107,7 @@ function makeToggles() {
 function makeKinds() {
   const sheet = document.querySelector("#kinds .sheet");
   for (const group of GROUPS) {
-    const mine = [...kinds].filter(([key]) => key.startsWith(`${group}/`)).sort();
+    const mine = [...kinds].filter(([key]) => key.startsWith(`${group}/`)).sort(([a], [b]) => (a < b ? -1 : 1));
     if (!mine.length) continue;
     const boxes = mine.map(([key, count]) => kindBox(key, key.slice(group.length + 1), "part", count, [key]));
     sheet.append(kindBox(group, group, "whole", mine.reduce((sum, [, count]) => sum + count, 0), mine.map(([key]) => key)), ...boxes);

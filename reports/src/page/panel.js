@@ -14,7 +14,7 @@ const LETTERS = {
 const now = () => held ?? pointer.at;
 
 function showPanel() {
-  const at = now() ?? view.from, entry = chosen ?? pointer.over;
+  const at = now() ?? view.to, entry = chosen ?? pointer.over;
   const key = [at, entry?.id, held, shown.all.length, filter.text].join();
   if (key === panelKey) return;
   panelKey = key;

@@ -54,8 +54,8 @@ function hit(px, py) {
     if (distance < nearest) [best, nearest] = [entry, distance];
   };
   if (px > size.width - size.lanes) {
-    for (const entry of operationItem.values())
-      if (shown.operations.has(entry.i) && isInView(entry.at, entry.to)) {
+    for (const entry of shown.bars)
+      if (isInView(entry.at, entry.to)) {
         const x = laneX(report.operations[entry.i].client) + Math.min(5, size.lane / 2);
         offer(entry, Math.hypot(px - x, Math.max(0, y(entry.at) - py, py - y(entry.to))));
       }
@@ -63,7 +63,7 @@ function hit(px, py) {
   }
   // A point is harder to hit than a line: it wins when both are near.
   for (const entry of inView(shown.events)) offer(entry, Math.hypot(px - size.x[entry.nodes[0]], py - y(entry.at)) - 3);
-  for (const entry of inView(shown.messages, FLIGHT_MAX)) offer(entry, distanceTo(clipped(flight(entry)), px, py));
+  for (const entry of isCrowded ? [] : inView(shown.messages, FLIGHT_MAX)) offer(entry, distanceTo(clipped(flight(entry)), px, py));
   return best ?? faultAt(px, py);
 }
 

@@ -7,7 +7,8 @@ const byId = (id) => document.getElementById(id);
 const MESSAGE = 0, EVENT = 1, STATE = 2, FAULT = 3, OPERATION = 4;
 const GROUPS = ["messages", "events", "states", "faults", "operations"];
 const NODES = Array.from({ length: report.nodes + 1 }, (_, node) => node);
-const END = Math.max(1, report.end_ns);
+/// When the run ended; a page of nothing still has a millisecond to show.
+const END = Math.max(1e6, report.end_ns);
 
 /// The first position whose value, told by `key`, is not below `value`.
 function lowerBound(list, value, key) {
@@ -90,7 +91,7 @@ const kinds = new Map();
 for (const entry of items) kinds.set(kindKey(entry), (kinds.get(kindKey(entry)) ?? 0) + 1);
 
 const filter = { nodes: new Set(NODES), hidden: new Set(), text: "" };
-const shown = { all: [], messages: [], events: [], operations: new Set(), faults: new Set() };
+const shown = { all: [], messages: [], events: [], bars: [], operations: new Set(), faults: new Set() };
 
 /// Whether there is any filter at all.
 const isFiltered = () => filter.text !== "" || filter.hidden.size > 0 || filter.nodes.size < NODES.length;
@@ -105,7 +106,8 @@ function applyFilter() {
   const of = (type) => shown.all.filter((entry) => entry.type === type);
   shown.messages = of(MESSAGE);
   shown.events = of(EVENT);
-  shown.operations = new Set(of(OPERATION).map((entry) => entry.i));
+  shown.bars = of(OPERATION);
+  shown.operations = new Set(shown.bars.map((entry) => entry.i));
   shown.faults = new Set(of(FAULT).map((entry) => report.faults[entry.i]));
 }
 
