@@ -30,6 +30,11 @@ pub(crate) enum Fate {
     Parts(Vec<Range<usize>>),
 }
 
+/// One part of a write survives.
+fn part(range: Range<usize>) -> Fate {
+    Fate::Parts([range].into())
+}
+
 /// The sectors of a write, as ranges of what is written.
 fn sectors(offset: u64, len: usize) -> impl Iterator<Item = Range<usize>> {
     let first = SECTOR - (offset % SECTOR as u64) as usize;
@@ -50,9 +55,8 @@ pub(crate) fn tears(offset: u64, len: usize) -> Vec<Fate> {
     at.extend([1, len / 2, len.saturating_sub(1)]);
     at.sort_unstable();
     at.dedup();
-    let fates = at.into_iter().filter(|at| (1..len).contains(at)).map(|at| Fate::Parts(vec![0..at]));
-    let rest =
-        sectors(offset, len).next().filter(|sector| sector.end < len).map(|sector| Fate::Parts(vec![sector.end..len]));
+    let fates = at.into_iter().filter(|at| (1..len).contains(at)).map(|at| part(0..at));
+    let rest = sectors(offset, len).next().filter(|sector| sector.end < len).map(|sector| part(sector.end..len));
     fates.chain(rest).collect()
 }
 
@@ -63,7 +67,7 @@ impl Change {
             (_, 0) => Fate::Whole,
             (Change::Write(_, data), 1) => {
                 let torn = dice.below(data.len() as u64 + 1) as usize;
-                Fate::Parts(vec![0..torn])
+                part(0..torn)
             }
             (Change::Write(offset, data), 2) => {
                 Fate::Parts(sectors(*offset, data.len()).filter(|_| dice.chance(0.5)).collect())

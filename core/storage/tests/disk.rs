@@ -42,6 +42,16 @@ fn power_failures_and_rot() {
     assert!(seen.damaged > 100 && seen.mended > 100, "{seen:?}");
 }
 
+fn states(mutants: Mutants) -> suite::states::Seen {
+    block_on(suite::states::run(|| Machine::new(1), Path::new("/data"), mutants))
+}
+
+#[test]
+fn every_state_that_a_power_failure_could_leave() {
+    let seen = states(Mutants::NONE);
+    assert!(seen.cuts > 100 && seen.states > 1_000 && seen.torn > 100, "{seen:?}");
+}
+
 /// A log of `flushes` entries in a fresh folder, and the file of its segment.
 fn log(env: &Env, flushes: u64) -> (Storage, PathBuf) {
     let options = suite::options(Mutants::NONE);
@@ -140,6 +150,23 @@ fn planted_bugs() {
     }
 }
 
+/// Each planted bug leaves a state that shows it.
+#[cfg(feature = "mutants")]
+#[test]
+fn planted_bugs_in_every_state() {
+    use synod_types::Mutant;
+    for mutant in [
+        Mutant::StoreSkipFsync,
+        Mutant::StoreForgetVote,
+        Mutant::StoreRollBeforeSync,
+        Mutant::StoreAcceptPartialSnapshot,
+        Mutant::StoreNoDirSync,
+    ] {
+        let found = std::panic::catch_unwind(|| states(Mutants::only(mutant)));
+        assert!(found.is_err(), "{} survived: {found:?}", mutant.name());
+    }
+}
+
 #[test]
 fn futures_are_send() {
     fn send<T: Send>(value: T) -> T {
@@ -149,4 +176,5 @@ fn futures_are_send() {
     let folder = Path::new("/send");
     drop(send(suite::all(&env, folder)));
     drop(send(suite::crashes::run(&env, folder, &Machine::new(1).0, 1, true, Mutants::NONE)));
+    drop(send(suite::states::run(|| Machine::new(1), folder, Mutants::NONE)));
 }

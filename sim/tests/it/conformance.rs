@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::time::Duration;
+use synod_env::Env;
 use synod_sim::{Host, LinkConfig, World, run_seed};
-use synod_storage::suite::{self, crashes};
+use synod_storage::suite::{self, crashes, states};
 use synod_types::Mutants;
 
 async fn conforms(world: World) {
@@ -50,6 +51,31 @@ impl crashes::Power for Plug {
     fn restore(&self) {
         self.0.plug_disk(self.1);
     }
+}
+
+impl states::Fork for Plug {
+    fn crash_states(&self, changes_max: usize) -> Box<dyn Iterator<Item = Env> + Send> {
+        let Plug(world, host) = self;
+        let (world, other) = (world.clone(), world.host());
+        let states = world.disk_image(*host).crash_states(changes_max);
+        Box::new(states.map(move |state| {
+            world.crash(other);
+            world.restore_disk(other, state);
+            world.env(other)
+        }))
+    }
+}
+
+#[test]
+fn storage_survives_every_crash_state() {
+    let seen = run_seed(1, |world| async move {
+        let machine = || {
+            let host = world.host();
+            (Plug(world.clone(), host), world.env(host))
+        };
+        states::run(machine, Path::new("data"), Mutants::NONE).await
+    });
+    assert!(seen.cuts > 100 && seen.states > 1_000 && seen.torn > 50, "{seen:?}");
 }
 
 #[test]

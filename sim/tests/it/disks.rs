@@ -365,7 +365,7 @@ fn every_state_that_a_power_failure_could_leave() {
         let mut expected: Vec<String> = Vec::new();
         for head in heads {
             expected.extend(["---", "----", "2--", "2-", "23-", "23", "234"].map(|rest| {
-                let rest = if rest.starts_with('-') { &rest[1..] } else { rest };
+                let rest = rest.strip_prefix('-').unwrap_or(rest);
                 format!("{head}{rest}")
             }));
         }

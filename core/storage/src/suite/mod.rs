@@ -4,6 +4,7 @@
 mod cases;
 pub mod crashes;
 mod model;
+pub mod states;
 
 pub use model::Dice;
 

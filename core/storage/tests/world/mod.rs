@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use synod_env::{BoxFuture, Clock, Disk, Env, File, Listener, Network, OpenMode, Random, Stream, Tasks};
 use synod_storage::suite::Dice;
 use synod_storage::suite::crashes::Power;
+use synod_storage::suite::states::Fork;
 use synod_types::Instant;
 
 /// Runs a future that never has to wait for anything outside.
@@ -114,15 +115,19 @@ impl Machine {
     pub fn new(seed: u64) -> (Machine, Env) {
         let machine = Machine::default();
         machine.state.lock().unwrap().dice = Some(Dice(seed));
-        let world = Arc::new(World { dice: Mutex::new(Dice(!seed)) });
-        let env = Env {
+        let env = machine.env(!seed);
+        (machine, env)
+    }
+
+    fn env(&self, seed: u64) -> Env {
+        let world = Arc::new(World { dice: Mutex::new(Dice(seed)) });
+        Env {
             clock: world.clone(),
             network: world.clone(),
-            disk: Arc::new(machine.clone()),
+            disk: Arc::new(self.clone()),
             random: world.clone(),
             tasks: world,
-        };
-        (machine, env)
+        }
     }
 }
 
@@ -180,6 +185,55 @@ impl Power for Machine {
         state.locked.clear();
         (state.left, state.off, state.dice) = (None, false, Some(dice));
         state.epoch += 1;
+    }
+}
+
+impl Fork for Machine {
+    fn crash_states(&self, changes_max: usize) -> Box<dyn Iterator<Item = Env> + Send> {
+        let state = self.state.lock().unwrap();
+        let inodes: Vec<_> = state.inodes.iter().map(|inode| (inode.durable.clone(), inode.pending.clone())).collect();
+        let (names, entries) = (state.durable.clone(), state.pending.clone());
+        let changes: usize = inodes.iter().map(|inode| inode.1.len()).sum();
+        let unsynced = changes + entries.len();
+        let free = unsynced.min(changes_max);
+        // The last write is lost in some states; in as many others it is torn, here or there.
+        let writes = inodes.iter().flat_map(|inode| &inode.1).enumerate();
+        let torn = writes.filter(|(_, change)| matches!(change, Change::Write(..))).map(|(nth, _)| nth).last();
+        let states = (0..1_usize << free).flat_map(move |choice| {
+            let kept = move |nth: usize| nth + free < unsynced || choice >> (nth + free - unsynced) & 1 == 1;
+            let tears = if torn.is_some_and(|nth| !kept(nth)) { 0..8 } else { 0..1 };
+            tears.map(move |tear| (kept, torn.filter(|_| tear > 0), tear))
+        });
+        let fork = move |(kept, torn, tear): (_, Option<usize>, usize)| {
+            let kept: &dyn Fn(usize) -> bool = &kept;
+            let mut nth = 0..;
+            let mut forked = State { dice: Some(Dice(1)), durable: names.clone(), ..State::default() };
+            for (durable, pending) in &inodes {
+                let mut durable = durable.clone();
+                for change in pending {
+                    let nth = nth.next().unwrap();
+                    match change {
+                        Change::Write(offset, bytes) if torn == Some(nth) => {
+                            // In steps of an eighth, which are no whole sectors, and its second half.
+                            let (from, to) = if tear == 7 { (4, 8) } else { (0, tear) };
+                            let (from, to) = (bytes.len() * from / 8, bytes.len() * to / 8);
+                            Change::Write(offset + from, bytes.slice(from..to)).apply(&mut durable);
+                        }
+                        change if kept(nth) => change.apply(&mut durable),
+                        _ => {}
+                    }
+                }
+                forked.inodes.push(Inode { current: durable.clone(), durable, ..Inode::default() });
+            }
+            for entry in &entries {
+                if kept(nth.next().unwrap()) {
+                    entry.apply(&mut forked.durable);
+                }
+            }
+            forked.current = forked.durable.clone();
+            Machine { state: Arc::new(Mutex::new(forked)) }.env(1)
+        };
+        Box::new(states.map(fork))
     }
 }
 
