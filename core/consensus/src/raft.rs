@@ -237,7 +237,9 @@ impl<P: Payload> Raft<P> {
     /// checked quorum a member of a higher term could otherwise neither win nor be won back.
     fn on_stale(&mut self, from: NodeId, body: Body<P>, out: &mut Vec<Output<P>>) {
         let reply = match body {
-            Body::Append { .. } | Body::Snapshot { .. } if self.config.mutants.on(Mutant::RaftIgnoreLowerTerm) => return,
+            Body::Append { .. } | Body::Snapshot { .. } if self.config.mutants.on(Mutant::RaftIgnoreLowerTerm) => {
+                return;
+            }
             Body::Append { .. } | Body::Snapshot { .. } => {
                 Body::AppendReply { matched: Index(0), round: 0, recovering: !self.is_voter() }
             }

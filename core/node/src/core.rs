@@ -80,8 +80,8 @@ pub(crate) struct Link {
     pub up: bool,
     /// The newest stream from that member; older ones are not listened to any more.
     pub inbound: u64,
-    /// Empty, but for a planted bug: goes out once more when the link comes up.
-    pub repeated: Bytes,
+    /// Empty, but for a planted bug: what the peer gave no sign of goes out once more when the link comes up.
+    pub unsigned: BytesMut,
 }
 
 /// A piece of a leader's snapshot.
@@ -171,8 +171,8 @@ impl Core {
     pub fn new(replica: Replica, peers: impl Iterator<Item = NodeId>, outputs: Vec<Output>) -> Core {
         let links = peers
             .map(|id| {
-                let (outbox, repeated) = (BytesMut::new(), Bytes::new());
-                (id, Link { outbox, wake: Arc::new(Notify::new()), up: false, inbound: 0, repeated })
+                let (outbox, unsigned) = (BytesMut::new(), BytesMut::new());
+                (id, Link { outbox, wake: Arc::new(Notify::new()), up: false, inbound: 0, unsigned })
             })
             .collect();
         Core {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod_env::{Listener, Stream};
 use synod_replica::Input;
-use synod_types::{Mutant, NodeId};
 use synod_types::peer::Greeting;
+use synod_types::{Mutant, NodeId};
 use synod_wire::peer::{self, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -86,7 +86,7 @@ async fn session(shared: &Arc<Shared>, to: NodeId, address: SocketAddr) -> Ended
         let mut core = shared.lock();
         let link = core.links.get_mut(&to).expect("a link for each peer");
         link.outbox.clear();
-        link.outbox.extend_from_slice(&link.repeated);
+        link.outbox.extend_from_slice(&std::mem::take(&mut link.unsigned));
         link.up = true;
         let wake = link.wake.clone();
         core.step(shared, now, Input::Link { peer: to, up: true });
@@ -150,8 +150,8 @@ async fn pump(
                 None => link.outbox.split(),
             }
             .freeze();
-            if shared.config.mutants.on(Mutant::LinkResends) && !data.is_empty() {
-                link.repeated = data.clone();
+            if shared.config.mutants.on(Mutant::LinkResends) {
+                link.unsigned.extend_from_slice(&data);
             }
             if core.stopped.is_some() {
                 return Ok(());
@@ -192,6 +192,11 @@ async fn pump(
                 _ => {
                     heard_at = shared.env.now();
                     asked = false;
+                    if shared.config.mutants.on(Mutant::LinkResends)
+                        && let Some(link) = shared.lock().links.get_mut(&to)
+                    {
+                        link.unsigned.clear();
+                    }
                 }
             },
             () = wake.notified() => {}

@@ -58,8 +58,8 @@ impl Replica {
     fn conclude(&mut self, now: Now, proposal: &Proposal, outcome: &Outcome, out: &mut Vec<Output>) {
         let origin = proposal.origin;
         let this_life = origin.incarnation == self.config.incarnation;
-        let mine = origin.node == self.config.id
-            && (this_life || self.config.mutants.on(Mutant::ReplicaOldIncarnation));
+        let mine =
+            origin.node == self.config.id && (this_life || self.config.mutants.on(Mutant::ReplicaOldIncarnation));
         let connection = if mine { self.waiting.remove(&origin.request) } else { None };
         match &proposal.command {
             Command::OpenSession { .. } | Command::AttachSession { .. } => {

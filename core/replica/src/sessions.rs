@@ -198,9 +198,6 @@ impl Replica {
             return;
         }
         for session in sessions {
-            if self.config.mutants.on(Mutant::SessionTouchLost) && !self.sessions.heard.contains_key(&session) {
-                break;
-            }
             if !self.sessions.expiring.contains(&session)
                 && let Some(heard) = self.sessions.heard.get_mut(&session)
             {
@@ -294,7 +291,9 @@ impl Replica {
                 self.sessions.forget(session);
                 continue;
             };
-            if let Some(c) = self.sessions.attached.get(&session).and_then(|id| self.connections.get(id)) {
+            if let Some(c) = self.sessions.attached.get(&session).and_then(|id| self.connections.get(id))
+                && !self.config.mutants.on(Mutant::SessionOwnNotHeard)
+            {
                 heard = heard.max(c.active);
             }
             if let Some(left) = self.sessions.left.get(&session) {

@@ -164,7 +164,8 @@ impl Loading {
                 _ if self.state.tree.node(parent).is_none() => return Err(RestoreError::Orphan(record.path)),
                 _ => {
                     self.count_siblings();
-                    self.siblings = Some((parent.to_string(), 1));
+                    let first = if self.state.planted.on(Mutant::StateRestoreChildren) { 0 } else { 1 };
+                    self.siblings = Some((parent.to_string(), first));
                 }
             }
         }
@@ -186,9 +187,7 @@ impl Loading {
 
     /// The state, and how many lists there were.
     fn finish(mut self) -> (State, usize) {
-        if !self.state.planted.on(Mutant::StateRestoreChildren) {
-            self.count_siblings();
-        }
+        self.count_siblings();
         if self.state.planted.on(Mutant::StateRestoreEphemerals) {
             self.state.tree.forget_owners();
         }
