@@ -67,9 +67,19 @@ impl Motions {
         self.report.faults.iter().filter(stops).any(|f| (f.from_ns..f.to_ns).contains(&at))
     }
 
+    /// A partition of one node cuts it off from the others, one of two cuts them apart; clients are not touched.
+    fn is_cut(&self, from: u8, to: u8, at: u64) -> bool {
+        let cuts = |f: &&FaultBand| match f.nodes[..] {
+            _ if f.kind != "partition" || from == 0 || to == 0 => false,
+            [node] => node == from || node == to,
+            _ => f.nodes.contains(&from) && f.nodes.contains(&to),
+        };
+        self.report.faults.iter().filter(cuts).any(|f| (f.from_ns..f.to_ns).contains(&at))
+    }
+
     fn send(&mut self, from: u8, to: u8, at: u64, kind: &str, text: String) -> u64 {
         let received = at + 300_000 + self.numbers.below(4 * MS);
-        let is_lost = self.is_stopped(to, received) || self.numbers.one_in(60);
+        let is_lost = self.is_stopped(to, received) || self.is_cut(from, to, at) || self.numbers.one_in(60);
         let received_ns = (!is_lost).then_some(received);
         self.report.messages.push(Message { from, to, sent_ns: at, received_ns, kind: kind.into(), text });
         received

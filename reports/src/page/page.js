@@ -38,7 +38,16 @@ function step(by) {
 const findingButtons = [...document.querySelectorAll(".finding")];
 
 function showFinding() {
-  findingButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === finding)));
+  /// Shows the time from the first cause to the last fact.
+function lookAtStory() {
+  const told = report.explanation.facts.map((fact) => fact.at_ns);
+  if (!told.length) return;
+  const causes = report.faults.filter((fault) => fault.mattered).map((fault) => fault.from_ns);
+  const from = Math.min(...told, ...causes), to = Math.max(...told), margin = Math.max(20e6, (to - from) * 0.15);
+  look(from - margin, to + margin);
+}
+
+findingButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === finding)));
 }
 
 /// Goes to a finding: its operations are marked, and the diagram shows the time between them.
@@ -58,6 +67,15 @@ function goToOperations(operations) {
   const margin = Math.max(20e6, (to - from) * 0.25);
   look(from - margin, to + margin);
   choose(operationItem.get(operations[operations.length - 1]));
+}
+
+/// Shows the time from the first cause to the last fact.
+function lookAtStory() {
+  const told = report.explanation.facts.map((fact) => fact.at_ns);
+  if (!told.length) return;
+  const causes = report.faults.filter((fault) => fault.mattered).map((fault) => fault.from_ns);
+  const from = Math.min(...told, ...causes), to = Math.max(...told), margin = Math.max(20e6, (to - from) * 0.15);
+  look(from - margin, to + margin);
 }
 
 findingButtons.forEach((button, i) => button.addEventListener("click", () => goToFinding(i)));
@@ -284,6 +302,7 @@ byId("legend").append(
   sample('<path d="M1 6h18" stroke="var(--client)"/><path d="M21 6l-6-3v6z" fill="var(--client)"/>', "of clients"),
   sample('<path d="M1 6h15M13 3l6 6M19 3l-6 6" stroke="var(--lost)" stroke-width="1.5"/>', "lost"),
   sample('<rect x="6" width="9" height="12" fill="var(--safety)"/>', "operation that conflicts"),
+  sample('<path d="M1 9L11 3L21 8" stroke="var(--accent)" fill="none" stroke-dasharray="2 2"/><circle cx="11" cy="3" r="2.5" fill="var(--accent)"/>', "above it: what the chosen could depend on"),
 );
 
 new ResizeObserver(() => {
@@ -301,6 +320,7 @@ makeToggles();
 makeKinds();
 refilter();
 if (report.findings.length) goToFinding(0);
+if (report.explanation) lookAtStory();
 scrollTo(0, 0);
 /// For the console, and for tests.
 window.page = { view, shown, items, marked, timing, look, draw: frameNow };

@@ -18,7 +18,7 @@ function showPanel() {
   const key = [at, entry?.id, held, shown.all.length, filter.text].join();
   if (key === panelKey) return;
   panelKey = key;
-  panel.replaceChildren(heading(at), stateTable(at), ...detail(entry), ...lasting(at), ...nearby(at));
+  panel.replaceChildren(heading(at), stateTable(at), ...detail(entry), ...toldPast(), ...lasting(at), ...nearby(at));
 }
 
 function heading(at) {

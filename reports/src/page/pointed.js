@@ -4,6 +4,12 @@
 function drawOver() {
   const c = over;
   c.clearRect(0, 0, size.width, size.height);
+  c.save();
+  c.beginPath();
+  c.rect(0, HEAD, size.width, size.height - HEAD);
+  c.clip();
+  drawPast(c);
+  c.restore();
   for (const i of marked) if (operationItem.has(i)) outline(c, operationItem.get(i), palette.accent);
   if (pointer.over && pointer.over !== chosen) outline(c, pointer.over, palette.soft);
   if (chosen) outline(c, chosen, palette.accent);

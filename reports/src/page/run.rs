@@ -7,11 +7,12 @@ use std::fmt::Write;
 const TEMPLATE: &str = include_str!("run.html");
 const RUN_STYLE: &str = include_str!("run.css");
 /// In this order; they share one scope.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("report.js"),
     include_str!("diagram.js"),
     include_str!("pointed.js"),
     include_str!("overview.js"),
+    include_str!("past.js"),
     include_str!("panel.js"),
     include_str!("history.js"),
     include_str!("page.js"),
