@@ -23,11 +23,32 @@ pub struct Growth {
     pub sketch: Sketch,
 }
 
-/// The smallest hashes of a set: enough to tell its size, and that of a union.
+/// The smallest hashes of a set: enough to tell its size, and that of a union. In JSON, 16 hexadecimal digits a hash.
 ///
 /// Source: Bar-Yossef and others, "Counting distinct elements in a data stream" (RANDOM 2002), its first algorithm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Sketch(Vec<u64>);
+
+impl From<Sketch> for String {
+    fn from(sketch: Sketch) -> String {
+        sketch.0.iter().map(|hash| format!("{hash:016x}")).collect()
+    }
+}
+
+impl TryFrom<String> for Sketch {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Sketch, String> {
+        let mut sketch = Sketch::default();
+        for (at, digits) in text.as_bytes().chunks(16).enumerate() {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 16);
+            let hash = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            sketch.add(hash.ok_or_else(|| format!("decode sketch: hash {at} is not 16 hexadecimal digits"))?);
+        }
+        Ok(sketch)
+    }
+}
 
 impl Growth {
     /// After a seed: how many there are now, it being the `seeds`-th that ran.
@@ -122,6 +143,17 @@ mod tests {
         assert!(growth.points.is_sorted());
         let gap = growth.points.windows(2).map(|two| two[1].0 - two[0].0).max();
         assert!(gap <= Some(10_000 / 64), "{gap:?} seeds between two points");
+    }
+
+    #[test]
+    fn a_sketch_is_a_line_of_json() {
+        let mut sketch = Sketch::default();
+        (0..40).chain([u64::MAX]).for_each(|n| sketch.add(mixed(n)));
+        let text = serde_json::to_string(&sketch).unwrap();
+        assert_eq!(serde_json::from_str::<Sketch>(&text).unwrap(), sketch);
+        for bad in ["12", "00000000000000000", "éééééééé"] {
+            assert!(Sketch::try_from(bad.to_string()).is_err(), "{bad}");
+        }
     }
 
     #[test]

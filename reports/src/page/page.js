@@ -60,13 +60,13 @@ function goToFinding(i) {
 }
 
 function goToOperations(operations) {
-  mark(operations);
-  const these = operations.map((i) => report.operations[i]).filter(Boolean);
+  const known = operations.filter((i) => operationItem.has(i)), these = known.map((i) => report.operations[i]);
+  mark(known);
   if (!these.length) return;
   const from = Math.min(...these.map((o) => o.call_ns)), to = Math.max(...these.map((o) => o.return_ns ?? o.call_ns));
   const margin = Math.max(20e6, (to - from) * 0.25);
   look(from - margin, to + margin);
-  choose(operationItem.get(operations[operations.length - 1]));
+  choose(operationItem.get(known[known.length - 1]));
 }
 
 /// Shows the time from the first cause to the last fact.
