@@ -361,12 +361,12 @@ mod tests {
               "states": {
                 "points": [],
                 "last_new_seed": 0,
-                "sketch": []
+                "sketch": ""
               },
               "points": {
                 "points": [],
                 "last_new_seed": 0,
-                "sketch": []
+                "sketch": ""
               },
               "operations": {
                 "unit": "",
