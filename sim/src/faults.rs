@@ -11,6 +11,7 @@
 //! | `syn timeout` | each attempt to connect that gets no answer |
 //! | `half-open` | when an end hears of it: by a reset of the restarted peer, or by giving up |
 //! | `late delivery` | each arrival of bytes over a connection that its sender has closed, when there is a newer one |
+//! | `reordering`, `duplication` | each datagram that comes after a later one, or twice |
 //! | `loss`, `delay`, `corruption`, `bandwidth`, `partial read`, `partial write` | each segment or call (`bandwidth`: delayed over 1 s) |
 //! | `failed sync`, `disk full`, `misdirected read`, `misdirected write`, `read error`, `slow disk`, `stuck disk` | each operation |
 //! | `unplugged disk` | with the operation that it interrupts |

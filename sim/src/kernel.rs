@@ -42,6 +42,8 @@ pub(crate) enum Due {
     Syn(u64),
     /// Its answer arrives.
     SynAnswer(u64),
+    /// A datagram arrives.
+    Datagram(u64),
     /// A disk operation completes.
     Disk(u64),
 }
@@ -206,6 +208,7 @@ impl Kernel {
                 Due::Reset(conn, side) => self.reset_arrives(conn, side),
                 Due::Syn(attempt) => self.syn_arrives(attempt),
                 Due::SynAnswer(attempt) => self.syn_answer_arrives(attempt),
+                Due::Datagram(id) => self.datagram_arrives(id),
                 Due::Disk(op) => self.disk_due(op),
             }
         }

@@ -19,6 +19,7 @@ compile_error!(
 mod clock;
 mod connections;
 mod content;
+mod datagrams;
 mod dice;
 mod disk;
 mod events;

@@ -14,13 +14,17 @@ pub struct LinkConfig {
     pub tail_chance: f64,
     /// Longest additional delay.
     pub tail: Duration,
-    /// Probability that a segment is lost: it, and all behind it, wait for the retransmission.
+    /// Probability that a segment is lost: it, and all behind it, wait for the retransmission. A datagram is gone.
     pub loss: f64,
     /// Bytes a second; unlimited if none.
     pub bandwidth: Option<u64>,
     /// Bytes that a connection holds, sent and not yet read, before its writer must wait.
     pub window: usize,
-    /// Probability that a segment arrives with a flipped bit that TCP's checksum has missed.
+    /// Probability that a datagram is held back for up to ten times the longest delay, so that others overtake it.
+    pub reorder: f64,
+    /// Probability that a datagram comes twice.
+    pub duplicate: f64,
+    /// Probability that a segment or datagram arrives with a flipped bit that TCP's checksum has missed.
     pub corrupt: f64,
     /// Probability that a read or a write is cut short.
     pub partial: f64,
@@ -39,6 +43,8 @@ impl Default for LinkConfig {
             loss: 0.0,
             bandwidth: None,
             window: 256 << 10,
+            reorder: 0.0,
+            duplicate: 0.0,
             corrupt: 0.0,
             partial: 0.0,
             retransmit: (Duration::from_millis(200), Duration::from_secs(5)),
@@ -119,6 +125,22 @@ impl Kernel {
         if from == to {
             return (now + LOOPBACK_NS, false);
         }
+        let mut at = self.passage(from, to, len);
+        let link = self.link(from, to);
+        let mut sent = 1;
+        while sent < link.config.sends_max && link.dice.chance(link.config.loss) {
+            at += link.retransmit_ns(sent);
+            sent += 1;
+        }
+        if sent > 1 {
+            self.effect("loss");
+        }
+        (at, sent > 1)
+    }
+
+    /// When so many bytes that are sent now arrive, if they are not lost.
+    fn passage(&mut self, from: u32, to: u32, len: usize) -> u64 {
+        let now = self.now;
         let link = self.link(from, to);
         let mut at = now;
         if let Some(bandwidth) = link.config.bandwidth {
@@ -131,22 +153,40 @@ impl Kernel {
         if late {
             at += link.dice.below(nanos(link.config.tail));
         }
-        let mut sent = 1;
-        while sent < link.config.sends_max && link.dice.chance(link.config.loss) {
-            at += link.retransmit_ns(sent);
-            sent += 1;
-        }
         let limited = link.config.bandwidth.is_some() && at > now + 1_000_000_000;
         if late {
             self.effect("delay");
         }
-        if sent > 1 {
-            self.effect("loss");
-        }
         if limited {
             self.effect("bandwidth");
         }
-        (at, sent > 1)
+        at
+    }
+
+    /// When a datagram that is sent now arrives, and whether with flipped bits: never, once, or twice.
+    pub fn datagram_transits(&mut self, from: u32, to: u32, len: usize) -> Vec<(u64, bool)> {
+        if from == to {
+            return vec![(self.now + LOOPBACK_NS, false)];
+        }
+        let link = self.link(from, to);
+        if link.dice.chance(link.config.loss) {
+            self.effect("loss");
+            return Vec::new();
+        }
+        let copies = if link.dice.chance(link.config.duplicate) { 2 } else { 1 };
+        if copies > 1 {
+            self.effect("duplication");
+        }
+        let mut transits = Vec::new();
+        for _ in 0..copies {
+            let mut at = self.passage(from, to, len);
+            let link = self.link(from, to);
+            if link.dice.chance(link.config.reorder) {
+                at = at.saturating_add(link.dice.below(nanos(link.config.latency.1).saturating_mul(10)));
+            }
+            transits.push((at, link.corrupts()));
+        }
+        transits
     }
 
     /// Whether a segment is kept from arriving now, by a block or a host without power. `to` none: no such host.

@@ -1,6 +1,7 @@
 //! Addresses, listeners, and how connections come to be.
 
 use crate::connections::{Conn, End};
+use crate::datagrams::{Datagram, Socket};
 use crate::events::EventKind;
 use crate::kernel::{Due, Kernel, park};
 use crate::links::{Block, Link, LinkConfig};
@@ -26,6 +27,10 @@ pub(crate) struct Net {
     pub links: BTreeMap<(u32, u32), Link>,
     pub link_config: LinkConfig,
     pub blocks: Vec<Block>,
+    pub sockets: BTreeMap<(u32, u16), Socket>,
+    pub datagrams: BTreeMap<u64, Datagram>,
+    /// The latest datagram that has arrived, from one host at another.
+    pub latest_datagrams: BTreeMap<(u32, u32), u64>,
 }
 
 pub(crate) struct ListenerState {
@@ -55,20 +60,26 @@ pub(crate) fn ip_of(host: u32) -> IpAddr {
 
 impl Kernel {
     /// The host that an address names, seen from another host.
-    fn host_at(&self, from: u32, ip: IpAddr) -> Option<u32> {
+    pub fn host_at(&self, from: u32, ip: IpAddr) -> Option<u32> {
         if ip.is_loopback() || ip.is_unspecified() {
             return Some(from);
         }
         (0..self.hosts.len() as u32).find(|&host| ip_of(host) == ip)
     }
 
-    pub fn listen(&mut self, host: u32, incarnation: u64, mut addr: SocketAddr) -> io::Result<SocketAddr> {
+    /// Whether a process can use an address as its own.
+    pub fn check_local(&self, host: u32, incarnation: u64, addr: SocketAddr) -> io::Result<()> {
         if self.host_at(host, addr.ip()) != Some(host) {
             return Err(ErrorKind::AddrNotAvailable.into());
         }
         if !self.is_running(host, incarnation) {
             return Err(ErrorKind::NotConnected.into());
         }
+        Ok(())
+    }
+
+    pub fn listen(&mut self, host: u32, incarnation: u64, mut addr: SocketAddr) -> io::Result<SocketAddr> {
+        self.check_local(host, incarnation, addr)?;
         if addr.port() == 0 {
             addr.set_port(self.free_port(host));
         }
@@ -81,12 +92,13 @@ impl Kernel {
         Ok(addr)
     }
 
-    fn free_port(&mut self, host: u32) -> u16 {
+    pub fn free_port(&mut self, host: u32) -> u16 {
         loop {
             let state = self.host(host);
             let port = state.next_port;
             state.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT);
-            if !self.net.listeners.contains_key(&(host, port)) {
+            let key = (host, port);
+            if !self.net.listeners.contains_key(&key) && !self.net.sockets.contains_key(&key) {
                 return port;
             }
         }
@@ -234,6 +246,7 @@ impl Kernel {
             self.forget_attempt(id);
         }
         self.close_connections(host, incarnation);
+        self.close_datagrams(host, Some(incarnation));
     }
 
     /// A host loses power: it forgets its sockets, and tells nobody.
@@ -248,5 +261,6 @@ impl Kernel {
             self.dropped.extend(attempt.and_then(|attempt| attempt.waker));
         }
         self.forget_connections(host);
+        self.close_datagrams(host, None);
     }
 }

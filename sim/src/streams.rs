@@ -1,14 +1,15 @@
-//! The network as a process sees it: listeners and streams over the kernel's connections.
+//! The network as a process sees it: listeners, streams and sockets over what the kernel keeps of them.
 
 use crate::kernel::{Kernel, Shared};
 use crate::process::Process;
+use bytes::Bytes;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use synod_env::{BoxFuture, Listener, Network, Stream};
+use synod_env::{BoxFuture, Datagrams, Listener, Network, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 impl Network for Process {
@@ -34,6 +35,47 @@ impl Network for Process {
             drop(attempt);
             Ok(Box::new(SimStream { shared: self.shared.clone(), id: conn?, side: 0, peer: addr }) as Box<dyn Stream>)
         })
+    }
+
+    fn bind(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        let (host, incarnation) = (self.host, self.incarnation);
+        Box::pin(async move {
+            let addr = self.shared.with(|kernel| kernel.bind(host, incarnation, addr))?;
+            let shared = self.shared.clone();
+            Ok(Box::new(SimDatagrams { shared, host, incarnation, addr }) as Box<dyn Datagrams>)
+        })
+    }
+}
+
+struct SimDatagrams {
+    shared: Arc<Shared>,
+    host: u32,
+    incarnation: u64,
+    addr: SocketAddr,
+}
+
+impl Datagrams for SimDatagrams {
+    fn send_to(&self, data: Bytes, to: SocketAddr) -> BoxFuture<'_, io::Result<()>> {
+        let (host, incarnation, from) = (self.host, self.incarnation, self.addr);
+        let sent = self.shared.with(|kernel| kernel.send_datagram(host, incarnation, from, to, data));
+        Box::pin(std::future::ready(sent))
+    }
+
+    fn recv_from(&self) -> BoxFuture<'_, io::Result<(Bytes, SocketAddr)>> {
+        let (host, incarnation, port) = (self.host, self.incarnation, self.addr.port());
+        let receive =
+            move |cx: &mut Context<'_>| self.shared.with(|kernel| kernel.poll_receive(cx, host, incarnation, port));
+        Box::pin(poll_fn(receive))
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for SimDatagrams {
+    fn drop(&mut self) {
+        self.shared.with(|kernel| kernel.unbind(self.host, self.incarnation, self.addr.port()));
     }
 }
 

@@ -29,6 +29,7 @@ pub async fn all(env: Env, folder: &Path, host: IpAddr) {
     dropped_stream_fails_writes(&env, host).await;
     back_pressure_and_large_transfer(&env, host).await;
     many_streams(&env, host).await;
+    datagrams(&env, host).await;
 
     env.disk.create_dir_all(&folder.join("a/b")).await.expect("create folders");
     env.disk.create_dir_all(&folder.join("a/b")).await.expect("creating folders that exist is no error");
@@ -290,6 +291,44 @@ pub async fn many_streams(env: &Env, host: IpAddr) {
     for (number, stream) in (0..).zip(&mut streams) {
         assert_eq!(within(env, "answer", stream.read_u32()).await.expect("read"), number * 2);
     }
+}
+
+/// Datagrams arrive whole and with their sender's address, or not at all; ports are taken and freed.
+pub async fn datagrams(env: &Env, host: IpAddr) {
+    let any = SocketAddr::new(host, 0);
+    let server = env.network.bind(any).await.expect("bind to any port");
+    let addr = server.local_addr();
+    assert!(addr.ip() == host && addr.port() != 0, "a socket on port 0 is given a port");
+    let again = env.network.bind(addr).await.map(drop).expect_err("binding twice to one port");
+    assert_eq!(again.kind(), ErrorKind::AddrInUse);
+    let beside = env.network.listen(addr).await.expect("streams have ports of their own");
+    drop(beside);
+    let client = env.network.bind(any).await.expect("bind to any port");
+
+    for len in [0, 1, 512, 9_000] {
+        let sent: Bytes = (0..len).map(|at| at as u8).collect();
+        // A datagram may be lost anywhere.
+        let exchange = async {
+            loop {
+                client.send_to(sent.clone(), addr).await.expect("send");
+                if let Ok(received) = env.timeout(Duration::from_millis(500), server.recv_from()).await {
+                    let (data, from) = received.expect("receive");
+                    if data.len() == len {
+                        assert!(data == sent && from == client.local_addr(), "{} bytes from {from}", data.len());
+                        break;
+                    }
+                }
+            }
+        };
+        within(env, "datagram", exchange).await;
+    }
+    let long = Bytes::from(vec![0; crate::network::DATAGRAM_BYTES_MAX + 1]);
+    client.send_to(long, addr).await.expect_err("sending a datagram that is too long");
+    drop(server);
+    client.send_to(Bytes::from_static(b"anyone?"), addr).await.expect("sending to nobody");
+    let silence = env.timeout(Duration::from_millis(20), client.recv_from()).await;
+    assert!(silence.is_err(), "nobody answers");
+    env.network.bind(addr).await.expect("bind again");
 }
 
 async fn create(env: &Env, path: &Path) -> Box<dyn File> {

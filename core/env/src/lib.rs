@@ -12,7 +12,7 @@ pub mod tasks;
 
 pub use clock::Clock;
 pub use disk::{Disk, File, OpenMode};
-pub use network::{Listener, Network, Stream};
+pub use network::{Datagrams, Listener, Network, Stream};
 pub use tasks::{Random, Tasks};
 
 use std::future::Future;
@@ -30,7 +30,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Env {
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Byte streams.
+    /// Byte streams and datagrams.
     pub network: Arc<dyn Network>,
     /// Files.
     pub disk: Arc<dyn Disk>,

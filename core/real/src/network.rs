@@ -1,12 +1,14 @@
-//! TCP sockets.
+//! TCP and UDP sockets.
 
+use bytes::Bytes;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use synod_env::{BoxFuture, Listener, Network, Stream};
+use synod_env::network::DATAGRAM_BYTES_MAX;
+use synod_env::{BoxFuture, Datagrams, Listener, Network, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
@@ -29,6 +31,14 @@ impl Network for RealNetwork {
     fn connect(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move { stream(TcpStream::connect(addr).await?, addr) })
     }
+
+    fn bind(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        Box::pin(async move {
+            let socket = UdpSocket::bind(addr).await?;
+            let addr = socket.local_addr()?;
+            Ok(Box::new(RealDatagrams { socket, addr }) as Box<dyn Datagrams>)
+        })
+    }
 }
 
 fn stream(stream: TcpStream, peer: SocketAddr) -> io::Result<Box<dyn Stream>> {
@@ -46,6 +56,29 @@ impl Listener for RealListener {
         Box::pin(async move {
             let (accepted, peer) = self.listener.accept().await?;
             stream(accepted, peer)
+        })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+struct RealDatagrams {
+    socket: UdpSocket,
+    addr: SocketAddr,
+}
+
+impl Datagrams for RealDatagrams {
+    fn send_to(&self, data: Bytes, to: SocketAddr) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { self.socket.send_to(&data, to).await.map(drop) })
+    }
+
+    fn recv_from(&self) -> BoxFuture<'_, io::Result<(Bytes, SocketAddr)>> {
+        Box::pin(async move {
+            let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+            let (len, from) = self.socket.recv_from(&mut buffer).await?;
+            Ok((Bytes::copy_from_slice(&buffer[..len]), from))
         })
     }
 

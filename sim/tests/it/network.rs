@@ -1,6 +1,8 @@
 //! Faults of the network.
 
 use crate::{Pair, arrives, connect, ms, pair, send};
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
 use synod_sim::{LinkConfig, run_seed};
@@ -320,5 +322,42 @@ fn a_slow_link_is_slow_one_way() {
         send(&mut server, b"x").await;
         client.read_u8().await.expect("read");
         assert!(there.since(began) >= ms(300) && world.now().since(there) <= ms(1));
+    });
+}
+
+#[test]
+fn datagrams_are_lost_come_twice_and_overtake_each_other() {
+    run_seed(1, |world| async move {
+        let (a, b) = (world.host(), world.host());
+        let (env_a, env_b) = (world.env(a), world.env(b));
+        let client = env_a.network.bind("0.0.0.0:0".parse().expect("address")).await.expect("bind");
+        let server = env_b.network.bind(b.addr(53)).await.expect("bind");
+        world.set_link(a, b, LinkConfig { loss: 0.1, duplicate: 0.1, reorder: 0.2, ..LinkConfig::default() });
+        for n in 0..200_u8 {
+            client.send_to(Bytes::from(vec![n; 3]), b.addr(53)).await.expect("send");
+            world.sleep(ms(1)).await;
+        }
+        let mut order = Vec::new();
+        while let Some(received) = world.timeout(ms(100), server.recv_from()).await {
+            let (data, from) = received.expect("receive");
+            assert!(data.len() == 3 && from == a.addr(client.local_addr().port()));
+            order.push(data[0]);
+        }
+        let mut times = BTreeMap::new();
+        order.iter().for_each(|n| *times.entry(*n).or_insert(0) += 1);
+        let (lost, twice) = (200 - times.len() as u64, times.values().filter(|times| **times == 2).count() as u64);
+        let effects = world.faults_effective();
+        assert_eq!((effects["loss"], effects["duplication"]), (lost, twice));
+        assert!((8..40).contains(&lost) && (8..40).contains(&twice), "{lost} lost, {twice} twice");
+        assert!(order.windows(2).any(|pair| pair[1] < pair[0]) && effects["reordering"] > 10, "{order:?}");
+
+        // Nobody sends one again after a partition, and a dead process's port is free.
+        world.set_link(a, b, LinkConfig::default());
+        world.partition(&[a], &[b], Some(ms(10)));
+        client.send_to(Bytes::from_static(b"lost"), b.addr(53)).await.expect("send");
+        assert!(world.timeout(ms(1_000), server.recv_from()).await.is_none());
+        world.crash(b);
+        server.recv_from().await.expect_err("a dead process has no network");
+        world.env(b).network.bind(b.addr(53)).await.expect("the port is free");
     });
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use synod_env::{BoxFuture, Clock, Disk, Env, File, Listener, Network, OpenMode, Random, Stream, Tasks};
+use synod_env::{BoxFuture, Clock, Datagrams, Disk, Env, File, Listener, Network, OpenMode, Random, Stream, Tasks};
 use synod_storage::suite::Dice;
 use synod_storage::suite::crashes::Power;
 use synod_storage::suite::states::Fork;
@@ -441,6 +441,9 @@ impl Network for World {
         ready(Err(io::ErrorKind::Unsupported.into()))
     }
     fn connect(&self, _addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+        ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+    fn bind(&self, _addr: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
         ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }
