@@ -73,7 +73,7 @@ impl Kernel {
         to: SocketAddr,
         data: Bytes,
     ) -> io::Result<()> {
-        if !self.net.sockets.get(&(host, from.port())).is_some_and(|socket| socket.incarnation == incarnation) {
+        if self.net.sockets.get(&(host, from.port())).is_none_or(|socket| socket.incarnation != incarnation) {
             return Err(ErrorKind::NotConnected.into());
         }
         if data.len() > DATAGRAM_BYTES_MAX {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_env::{Env, OpenMode};
-use synod_sim::{Host, LinkConfig, World, run_seed};
+use synod_sim::{Fall, Host, LinkConfig, Trigger, World, run_seed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A process that logs and echoes numbers, and asks its peers for theirs.
@@ -16,6 +16,7 @@ async fn chatter(env: Env, host: Host, peers: Vec<Host>) {
     let path = folder.join(format!("log-{}", env.random_u64()));
     let file = env.disk.open(&path, OpenMode::CreateNew).await.expect("create");
     let listener = env.network.listen(host.addr(1)).await.expect("listen");
+    let socket = env.network.bind(host.addr(2)).await.expect("bind");
     let accepting = env.clone();
     env.spawn("accept", async move {
         while let Ok(mut stream) = listener.accept().await {
@@ -41,6 +42,10 @@ async fn chatter(env: Env, host: Host, peers: Vec<Host>) {
         if env.timeout(ms(50), talk).await.is_err() {
             env.sometimes("talk timed out");
         }
+        let number = env.random_u64().to_le_bytes();
+        socket.send_to(Bytes::copy_from_slice(&number), peer.addr(2)).await.expect("send");
+        while env.timeout(ms(1), socket.recv_from()).await.is_ok() {}
+        env.buggify_pause("chatter.late", ms(10)).await;
         let line = Bytes::from(env.now().0.to_le_bytes().to_vec());
         drop(file.write_sync(vec![(n * 8, line)]).await);
         env.sleep(ms(5)).await;
@@ -48,7 +53,16 @@ async fn chatter(env: Env, host: Host, peers: Vec<Host>) {
 }
 
 async fn scenario(world: World) -> (u128, usize) {
-    world.set_links(LinkConfig { loss: 0.02, partial: 0.1, tail_chance: 0.05, tail: ms(20), ..LinkConfig::default() });
+    world.set_links(LinkConfig {
+        loss: 0.02,
+        partial: 0.1,
+        tail_chance: 0.05,
+        tail: ms(20),
+        corrupt: 0.01,
+        reorder: 0.1,
+        duplicate: 0.1,
+        ..LinkConfig::default()
+    });
     let hosts: Vec<Host> = (0..4).map(|_| world.host()).collect();
     let start = |host: Host| {
         let peers = hosts.clone();
@@ -58,6 +72,13 @@ async fn scenario(world: World) -> (u128, usize) {
     let count = events.clone();
     world.on_event(move |_| *count.lock().expect("lock") += 1);
     hosts.iter().copied().for_each(start);
+    world.set_fault_points(hosts[0], [("chatter.late".to_owned(), 0.2)].into());
+    world.crash_at(hosts[2], Trigger::Sync(10), Fall::Power);
+    world.ended(hosts[2]).await;
+    start(hosts[2]);
+    world.crash_at(hosts[2], Trigger::Point("chatter.late".to_owned(), 5), Fall::Crash);
+    world.ended(hosts[2]).await;
+    start(hosts[2]);
     world.sleep(ms(300)).await;
     world.partition(&hosts[..2], &hosts[2..], Some(ms(300)));
     world.sleep(ms(100)).await;
@@ -71,6 +92,10 @@ async fn scenario(world: World) -> (u128, usize) {
     start(hosts[2]);
     world.sleep(ms(1_000)).await;
     assert_eq!(world.panics(), []);
+    let effects = world.faults_effective();
+    for fault in ["crash at a sync", "crash at a point", "fault point", "corruption", "duplication", "reordering"] {
+        assert!(effects.contains_key(fault), "no {fault}: {effects:?}");
+    }
     let events = *events.lock().expect("lock");
     (world.trace_hash(), events)
 }
