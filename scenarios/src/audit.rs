@@ -53,19 +53,6 @@ pub fn events(seed: u64, overrides: &Overrides) -> Vec<String> {
     std::mem::take(&mut *lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
-/// Arguments of the hidden commands for these overrides.
-fn flags(overrides: &Overrides) -> Vec<String> {
-    let mut flags = Vec::new();
-    let mut flag = |name: &str, value: Option<String>| {
-        flags.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
-    };
-    flag("nodes", overrides.nodes.map(|n| n.to_string()));
-    flag("horizon", overrides.horizon_s.map(|n| n.to_string()));
-    flag("operations", overrides.operations.map(|n| n.to_string()));
-    flag("mutant", overrides.mutant.clone());
-    flags
-}
-
 /// Calls a function with each line that the other program prints.
 fn lines_of(
     binary: &Path,
@@ -111,7 +98,7 @@ pub fn audit(request: &Request, progress: &mut Progress) -> Result<Option<Diverg
     }
     let mut arguments = vec!["hashes".to_string(), "--jobs".into(), request.jobs.to_string(), "--seeds".into()];
     arguments.push(format!("{}..{}", request.seeds.start, request.seeds.end));
-    arguments.extend(flags(&request.overrides));
+    arguments.extend(request.overrides.flags());
     let mut there = Vec::new();
     lines_of(&request.binary, &arguments, |line| {
         progress.step(|| "in another process".into());
@@ -124,7 +111,7 @@ pub fn audit(request: &Request, progress: &mut Progress) -> Result<Option<Diverg
     let mut pairs = request.seeds.clone().zip(here.into_iter().zip(there));
     let Some((seed, hashes)) = pairs.find(|(_, (here, there))| here != there) else { return Ok(None) };
     let mut arguments = vec!["events".to_string(), seed.to_string()];
-    arguments.extend(flags(&request.overrides));
+    arguments.extend(request.overrides.flags());
     let mut theirs = Vec::new();
     lines_of(&request.binary, &arguments, |line| {
         theirs.push(line);

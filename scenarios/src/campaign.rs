@@ -53,17 +53,8 @@ pub fn exit_of<'a>(findings: impl Iterator<Item = &'a Finding> + Clone) -> Exit 
 
 /// The command that runs a seed again.
 pub fn reproduce(seed: u64, overrides: &Overrides) -> String {
-    let mut line = format!("cargo sim replay {seed}");
-    let mut flag = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            line += &format!(" --{name} {value}");
-        }
-    };
-    flag("nodes", overrides.nodes.map(|n| n.to_string()));
-    flag("horizon", overrides.horizon_s.map(|n| n.to_string()));
-    flag("operations", overrides.operations.map(|n| n.to_string()));
-    flag("mutant", overrides.mutant.clone());
-    line
+    let words = [vec![format!("cargo sim replay {seed}")], overrides.flags()].concat();
+    words.join(" ")
 }
 
 /// Runs a campaign.

@@ -3,12 +3,16 @@
 
 /// Effects that the world counts for the faults of a default plan, by its names.
 pub const FAULTS: &[&str] = &[
+    "bandwidth",
     "clock drift",
     "clock jump",
     "crash",
+    "crash at a point",
+    "crash at a sync",
     "delay",
     "disk full",
     "failed sync",
+    "fault point",
     "half-open",
     "loss",
     "partial read",
@@ -16,9 +20,12 @@ pub const FAULTS: &[&str] = &[
     "partition",
     "pause",
     "power failure",
+    "read error",
     "reset",
     "rot",
     "slow disk",
+    "stuck disk",
+    "suspend",
     "wipe",
 ];
 

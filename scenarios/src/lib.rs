@@ -22,8 +22,9 @@ pub mod kill_table;
 pub mod plan;
 pub mod pool;
 pub mod progress;
+pub mod record;
 pub mod recorder;
 pub mod run;
-mod scenes;
+
 pub mod timeline;
 pub mod watcher;

@@ -1,5 +1,6 @@
 //! Writes the history down while clients make it.
 
+use crate::plan::{self, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use synod_checkers::history::{
@@ -21,6 +22,7 @@ struct Shared {
     /// Things that came in, by connection.
     positions: BTreeMap<u64, u64>,
     acknowledged: u64,
+    script: Option<Vec<Step>>,
 }
 
 /// A call in the history.
@@ -36,6 +38,29 @@ impl Recorder {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Time since the beginning of the run, nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        self.world.now().0
+    }
+
+    /// Keeps what clients set out to do, so that it can be done again.
+    pub fn keep_script(&self) {
+        self.lock().script = Some(Vec::new());
+    }
+
+    /// A client begins an operation.
+    pub fn step(&self, client: u32, operation: &plan::Operation) {
+        let at_us = self.world.now().0 / 1_000;
+        if let Some(script) = &mut self.lock().script {
+            script.push(Step { client, at_us, operation: operation.clone() });
+        }
+    }
+
+    /// What clients set out to do, at the end, if it was kept.
+    pub fn take_script(&self) -> Option<Vec<Step>> {
+        self.lock().script.take()
     }
 
     /// A new connection of a client to a member.

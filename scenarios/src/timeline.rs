@@ -56,9 +56,10 @@ impl Timeline {
         let (events, remarks, members) = (self.clone(), self.clone(), self.clone());
         Options {
             on_event: Some(Box::new(move |event| events.lock().event(event))),
-            on_remark: Some(Box::new(move |at, text| remarks.lock().banner(at, &text))),
+            on_remark: Some(Box::new(move |at, text| remarks.lock().banner(at, text))),
             on_member: Some(Box::new(move |at, node, seen| members.lock().member(at, node, seen))),
             keep_history: true,
+            keep_script: false,
         }
     }
 

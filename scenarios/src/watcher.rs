@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
+use crate::run::OnRemark;
 use synod_checkers::Finding;
 use synod_checkers::history::Applied;
 use synod_checkers::invariants::{Appended, Invariants, Observation, Role as Seat};
@@ -11,12 +12,15 @@ use synod_node::replica::{Output, Replica, Role};
 use synod_sim::World;
 use synod_types::raft::Entry;
 use synod_types::{Index, Instant, Proposal, Term};
+use tokio::sync::Notify;
 
 /// Shared by the members of a run.
 #[derive(Clone)]
 pub struct Watcher {
     world: World,
     shared: Arc<Mutex<Watched>>,
+    /// Told of each new leader.
+    leads: Arc<Notify>,
 }
 
 /// What was seen.
@@ -31,7 +35,12 @@ pub struct Watched {
     pub findings: Vec<Finding>,
     /// Rare states, seen from outside.
     pub sometimes: BTreeMap<&'static str, u64>,
+    /// What the driver did and who led, with the time.
+    pub steps: Vec<(Instant, String)>,
+    /// Fingerprints of the cluster's abstract states.
+    pub states: BTreeSet<u64>,
     on_member: Option<OnMember>,
+    on_remark: Option<OnRemark>,
     invariants: Option<Invariants>,
     /// The incarnations last seen, and members whose disk lost something since.
     incarnations: BTreeMap<u8, u64>,
@@ -64,12 +73,17 @@ impl Watcher {
     /// Of a world whose cluster has so many members.
     pub fn new(world: World, voters: usize) -> Watcher {
         let watched = Watched { invariants: Some(Invariants::new(voters)), ..Watched::default() };
-        Watcher { world, shared: Arc::new(Mutex::new(watched)) }
+        Watcher { world, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
     }
 
     /// The lock.
     pub fn lock(&self) -> MutexGuard<'_, Watched> {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Told of each new leader.
+    pub fn leads(&self) -> Arc<Notify> {
+        self.leads.clone()
     }
 
     /// The member that leads, if one does.
@@ -79,9 +93,21 @@ impl Watcher {
         leaders.max_by_key(|(_, seen)| seen.term).map(|(id, _)| *id)
     }
 
-    /// Calls a function with each change of a member's figures from now on. It must not use the watcher or the world.
-    pub fn on_member(&self, hook: OnMember) {
-        self.lock().on_member = Some(hook);
+    /// Calls these functions with each change of a member's figures and each remark from now on. They must not use the
+    /// watcher or the world.
+    pub fn set_hooks(&self, on_member: Option<OnMember>, on_remark: Option<OnRemark>) {
+        let mut watched = self.lock();
+        (watched.on_member, watched.on_remark) = (on_member, on_remark);
+    }
+
+    /// Something that belongs to the run's story.
+    pub fn remark(&self, text: String) {
+        let now = self.world.now();
+        let mut watched = self.lock();
+        if let Some(hook) = &mut watched.on_remark {
+            hook(now, &text);
+        }
+        watched.steps.push((now, text));
     }
 
     /// A member's disk came to lack something that was durable.
@@ -130,10 +156,19 @@ impl Observer for Watcher {
             watched.sound.insert(node);
         }
         watched.check_invariants(now, replica, outputs);
+        let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
+        if before.is_none_or(moved) {
+            let state = watched.abstract_state();
+            watched.states.insert(state);
+        }
         let mut reached = |point| *watched.sometimes.entry(point).or_default() += 1;
         if before.is_none_or(|b| b.role != seen.role) {
             match seen.role {
-                Role::Leader => reached("raft.leader_elected"),
+                Role::Leader => {
+                    reached("raft.leader_elected");
+                    self.leads.notify_one();
+                    watched.steps.push((now, format!("node {node} leads in term {}", seen.term.0)));
+                }
                 Role::PreCandidate => reached("raft.pre_vote"),
                 Role::Candidate => reached("raft.campaign"),
                 Role::Follower if before.is_some_and(|b| b.role == Role::Leader) => reached("raft.leader_stepped_down"),
@@ -203,7 +238,34 @@ impl Observer for Watcher {
     }
 }
 
+/// How far a member's log is behind the longest, roughly: states that differ only in numbers are one.
+fn lag(behind: u64) -> u8 {
+    match behind {
+        0 => 0,
+        1..=3 => 1,
+        4..=30 => 2,
+        _ => 3,
+    }
+}
+
 impl Watched {
+    /// What the members are to each other: roles, which of them share a term and in what order the terms are, who
+    /// waits for its vote, how far each is behind. Members are interchangeable, numbers are not kept.
+    fn abstract_state(&self) -> u64 {
+        let terms: BTreeSet<Term> = self.members.values().map(|seen| seen.term).collect();
+        let ahead = self.members.values().map(|seen| seen.commit).max().unwrap_or_default();
+        let rank = |term: Term| terms.iter().rev().position(|t| *t == term);
+        let mut members: Vec<_> = self
+            .members
+            .values()
+            .map(|s| (s.role as u8, rank(s.term), s.recovering, lag(ahead.0 - s.commit.0), lag(s.commit.0 - s.applied.0)))
+            .collect();
+        members.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        members.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Tells the invariants what the step changed.
     fn check_invariants(&mut self, now: Instant, replica: &Replica, outputs: &[Output]) {
         let Some(invariants) = &mut self.invariants else { return };

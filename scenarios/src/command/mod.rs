@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::Path;
 use synod_scenarios::exit::Exit;
-use synod_scenarios::plan::Overrides;
+use synod_scenarios::plan::{Overrides, Profile};
 use synod_types::Mutant;
 
 /// Why a command did not do what was asked.
@@ -38,6 +38,9 @@ pub struct Knobs {
     /// Operations that the clients try to make in a seed [default: the seed's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     operations: Option<u64>,
+    /// How bad the world is [default: the seed's]
+    #[arg(long)]
+    profile: Option<Profile>,
     /// Plants a bug; `synod-sim mutants` lists them
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
@@ -52,6 +55,7 @@ impl Knobs {
             nodes: self.nodes,
             horizon_s: self.horizon,
             operations: self.operations,
+            profile: self.profile,
             mutant: self.mutant.clone(),
         })
     }

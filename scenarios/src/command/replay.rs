@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use synod_checkers::formats::synod;
 use synod_scenarios::campaign::{exit_of, reproduce, run_guarded};
 use synod_scenarios::exit::Exit;
-use synod_scenarios::plan::Plan;
+use synod_scenarios::plan::{Overrides, Plan};
 use synod_scenarios::timeline::Timeline;
 
 /// Runs one seed, or a plan from a file, again and prints its timeline
@@ -41,8 +41,8 @@ fn plan(arguments: &Arguments) -> Result<(Plan, String), Failed> {
     let path = &arguments.what;
     let text = std::fs::read_to_string(path).map_err(|e| format!("read {path}: {e}; expected a seed or a plan"))?;
     let mut plan = Plan::parse(&text).map_err(|e| format!("{path}: {e}"))?;
-    if overrides.nodes.is_some() || overrides.horizon_s.is_some() || overrides.operations.is_some() {
-        return Err(Failed::from(format!("{path}: a plan says itself how many nodes, seconds and operations")));
+    if (Overrides { mutant: overrides.mutant.clone(), ..Overrides::default() }) != overrides {
+        return Err(Failed::from(format!("{path}: a plan says itself how many nodes, seconds and operations, and all else")));
     }
     let mut line = format!("cargo sim replay {path}");
     if let Some(name) = overrides.mutant {

@@ -1,7 +1,7 @@
 //! Scenes: faults that mean something only together, such as "one member lags, another loses its disk, and now the
 //! leader dies". A random mix reaches them once in many thousand seeds; they are parts of the plan like any other fault.
 
-use crate::plan::{Cluster, Fault, Hunt, What};
+use super::{Cluster, Fault, Hunt, What};
 use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
@@ -29,11 +29,11 @@ struct Stage<'a> {
 }
 
 /// The scenes of a seed.
-pub(crate) fn of_seed(seed: u64, cluster: &Cluster, horizon_ms: u64, damages: &mut u64) -> Vec<Fault> {
+pub(super) fn of_seed(seed: u64, often: f64, cluster: &Cluster, horizon_ms: u64, damages: &mut u64) -> Vec<Fault> {
     let mut which = Dice::numbered(seed, STREAM);
     let mut faults = Vec::new();
     for (number, scene) in (1..).zip(SCENES) {
-        let (on, times) = (which.chance(0.2), 1 + which.below(3));
+        let (on, times) = (which.chance(often), 1 + which.below(3));
         if !on || cluster.nodes < 3 {
             continue;
         }

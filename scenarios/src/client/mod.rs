@@ -1,22 +1,24 @@
 //! A simulated ZooKeeper client: real bytes through the simulated network. It picks operations by the plan's weights,
 //! pipelines them, keeps its session alive, moves between members, and brings its watches along.
 
-use crate::plan::{Mix, Workload};
+mod bytes;
+mod source;
+
+use self::bytes::{from_wire, to_wire};
+use self::source::Source;
+use crate::plan::{Mix, Operation, Part, Workload};
 use crate::recorder::{Call, Recorder};
-use bytes::{Bytes, BytesMut};
+use ::bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use synod_checkers::history::{
-    Change, Create, Data, Granted, MultiOp, MultiResult, Reply, Request, Response, WatchKind,
-};
+use synod_checkers::history::{Change, Create, Data, Granted, MultiOp, Reply, Request, Response, WatchKind};
 use synod_env::{Env, Stream};
 use synod_sim::Dice;
-use synod_types::znode::perms;
-use synod_types::{Acl, Identity, Instant};
+use synod_types::Instant;
 use synod_wire::zookeeper as wire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -39,7 +41,9 @@ pub struct Client {
     env: Env,
     recorder: Recorder,
     signals: Arc<Signals>,
+    /// For which member to go to and how long to wait; operations have a source of their own.
     dice: Dice,
+    source: Source,
     workload: Workload,
     servers: Vec<SocketAddr>,
     session: Option<Granted>,
@@ -47,6 +51,8 @@ pub struct Client {
     written: u64,
     versions: BTreeMap<String, i32>,
     watches: Watches,
+    /// Of the run, by the clock of the clients' machine, which does not drift.
+    beginning: Instant,
     next_operation: Instant,
     silent_until: Instant,
 }
@@ -114,23 +120,32 @@ enum Left {
 const INTRUDER: u32 = 1_000;
 
 impl Client {
-    /// A client of these members, the first of which is number 1.
+    /// A client of these members, the first of which is number 1. The dice are those of its connections and of its
+    /// operations.
     pub fn new(
         id: u32,
         env: Env,
         recorder: Recorder,
         signals: Arc<Signals>,
-        dice: Dice,
+        dice: (Dice, Dice),
         workload: Workload,
         servers: Vec<SocketAddr>,
     ) -> Client {
         let now = env.now();
+        let beginning = Instant(now.0 - recorder.now_ns());
+        let (connections, operations) = dice;
+        let mut source = Source::new(id, operations, &workload);
+        let next_operation = match workload.script {
+            Some(_) => after(beginning, source.due_us(0)),
+            None => now,
+        };
         Client {
             id,
             env,
             recorder,
             signals,
-            dice,
+            dice: connections,
+            source,
             workload,
             servers,
             session: None,
@@ -138,7 +153,8 @@ impl Client {
             written: 0,
             versions: BTreeMap::new(),
             watches: Watches::default(),
-            next_operation: now,
+            beginning,
+            next_operation,
             silent_until: now,
         }
     }
@@ -297,12 +313,12 @@ impl Client {
             }
             let room = c.pending.len() < self.workload.pipeline as usize;
             if left.is_none() && !silent && room && now >= self.next_operation {
-                if !quiet {
-                    left = self.operate(c).await;
+                if let Some(operation) = self.source.next().filter(|_| !quiet) {
+                    self.recorder.step(self.id, &operation);
+                    left = self.operate(c, operation).await;
                 }
-                let clients = u64::from(self.workload.clients);
-                let gap_us = self.workload.horizon_ms * 1000 * clients / self.workload.operations.max(1);
-                self.next_operation = now + Duration::from_micros(1 + self.dice.below(2 * gap_us.max(1)));
+                let last_us = now.since(self.beginning).as_micros() as u64;
+                self.next_operation = after(self.beginning, self.source.due_us(last_us));
             }
             if !c.output.is_empty() {
                 let data = c.output.split();
@@ -363,90 +379,74 @@ impl Client {
         c.set_watches = Some(self.call(c, Request::SetWatches { relative_zxid, data, exist, child }));
     }
 
-    /// Picks the next operation and sends it.
-    async fn operate(&mut self, c: &mut Connection) -> Option<Left> {
-        let key = self.dice.below(self.workload.keys.into());
-        let path = format!("/k{key}");
-        let mut mix = self.workload.mix.clone();
-        if self.id <= self.workload.readers {
-            mix = Mix {
-                sync_get: 2 + mix.get + mix.exists,
-                get: mix.get,
-                exists: mix.exists,
-                reconnect: 1,
-                ..Mix::default()
-            };
-        }
-        match pick(&mix, &mut self.dice) {
-            "set" => {
-                let request = self.set(path);
+    /// Does one operation.
+    async fn operate(&mut self, c: &mut Connection, operation: Operation) -> Option<Left> {
+        match operation {
+            Operation::Set { path, conditional } => {
+                let request = self.set(path, conditional);
                 self.send(c, request);
             }
-            "create" => {
-                let path = if self.dice.chance(0.3) { format!("{path}/c{}", self.dice.below(4)) } else { path };
+            Operation::Create { path } => {
                 let create = self.create(path, false, false);
                 self.send(c, Request::Create(create));
             }
-            "delete" => {
-                let path = if self.dice.chance(0.3) { format!("{path}/c{}", self.dice.below(4)) } else { path };
-                let version = self.version(&path);
+            Operation::Delete { path, conditional } => {
+                let version = self.version(&path, conditional);
                 self.send(c, Request::Delete { path, version });
             }
-            "ephemeral" => {
-                let create = self.create(format!("/e{key}"), true, false);
+            Operation::Ephemeral { path } => {
+                let create = self.create(path, true, false);
                 self.send(c, Request::Create(create));
             }
-            "sequential" => {
-                let ephemeral = self.dice.chance(0.3);
+            Operation::Sequential { ephemeral } => {
                 let create = self.create("/q/n-".into(), ephemeral, true);
                 self.send(c, Request::Create(create));
             }
-            "multi" => {
-                let ops = self.multi(path);
+            Operation::Multi { parts } => {
+                let ops = parts.into_iter().map(|part| self.part(part)).collect();
                 self.send(c, Request::Multi { ops });
             }
-            "get" => {
-                let (path, watch) = (self.any_node(path, key), self.dice.chance(0.4));
-                self.send(c, Request::GetData { path, watch });
-            }
-            "exists" => {
-                let (path, watch) = (self.any_node(path, key), self.dice.chance(0.5));
-                self.send(c, Request::Exists { path, watch });
-            }
-            "children" => {
-                let watch = self.dice.chance(0.4);
-                let path = if self.dice.chance(0.5) { "/q".into() } else { path };
-                self.send(c, Request::GetChildren { path, watch });
-            }
-            "sync_get" => {
+            Operation::Get { path, watch } => self.send(c, Request::GetData { path, watch }),
+            Operation::Exists { path, watch } => self.send(c, Request::Exists { path, watch }),
+            Operation::Children { path, watch } => self.send(c, Request::GetChildren { path, watch }),
+            Operation::SyncGet { path } => {
                 self.send(c, Request::Sync { path: path.clone() });
                 self.send(c, Request::GetData { path, watch: false });
             }
-            "set_get" => {
-                let request = self.set(path.clone());
+            Operation::SetGet { path, conditional } => {
+                let request = self.set(path.clone(), conditional);
                 self.send(c, request);
                 self.send(c, Request::GetData { path, watch: false });
             }
-            "reopen" => {
+            Operation::Reopen => {
                 self.send(c, Request::CloseSession);
                 return Some(Left::Closed);
             }
-            "reconnect" => return Some(Left::Move),
-            "intrude" => self.intrude().await,
-            _ => {
-                let timeout = u64::from(self.workload.session_timeout_ms);
-                let ms = timeout / 2 + self.dice.below(3 * timeout);
-                self.silent_until = self.env.now() + Duration::from_millis(ms);
+            Operation::Reconnect => return Some(Left::Move),
+            Operation::Intrude => self.intrude().await,
+            Operation::Silence { for_ms } => {
+                self.silent_until = self.env.now() + Duration::from_millis(for_ms);
             }
         }
         None
     }
 
-    fn any_node(&mut self, path: String, key: u64) -> String {
-        match self.dice.below(6) {
-            0 => format!("/e{key}"),
-            1 => format!("{path}/c{}", self.dice.below(4)),
-            _ => path,
+    fn part(&mut self, part: Part) -> MultiOp {
+        match part {
+            Part::Create { path } => MultiOp::Create(self.create(path, false, false)),
+            Part::Sequential => MultiOp::Create(self.create("/q/m-".into(), false, true)),
+            Part::Delete { path, conditional } => {
+                let version = self.version(&path, conditional);
+                MultiOp::Delete { path, version }
+            }
+            Part::Check { path, conditional } => {
+                let version = self.version(&path, conditional);
+                MultiOp::Check { path, version }
+            }
+            Part::Set { path, conditional } => {
+                let version = self.version(&path, conditional);
+                MultiOp::SetData { path, data: self.value(), version }
+            }
         }
     }
 
@@ -455,37 +455,17 @@ impl Client {
         Data::from(format!("v{}-{}", self.id, self.written).as_str())
     }
 
-    fn version(&mut self, path: &str) -> i32 {
-        match self.versions.get(path) {
-            Some(version) if self.dice.chance(0.4) => *version,
-            _ => -1,
-        }
+    fn version(&self, path: &str, conditional: bool) -> i32 {
+        self.versions.get(path).copied().filter(|_| conditional).unwrap_or(-1)
     }
 
-    fn set(&mut self, path: String) -> Request {
-        let (data, version) = (self.value(), self.version(&path));
-        Request::SetData { path, data, version }
+    fn set(&mut self, path: String, conditional: bool) -> Request {
+        let version = self.version(&path, conditional);
+        Request::SetData { path, data: self.value(), version }
     }
 
     fn create(&mut self, path: String, ephemeral: bool, sequential: bool) -> Create {
         Create { path, data: self.value(), ephemeral, sequential }
-    }
-
-    fn multi(&mut self, path: String) -> Vec<MultiOp> {
-        let count = 2 + self.dice.below(3);
-        let mut ops = Vec::new();
-        for _ in 0..count {
-            let path = if self.dice.chance(0.5) { path.clone() } else { format!("{path}/c{}", self.dice.below(4)) };
-            let version = self.version(&path);
-            ops.push(match self.dice.below(5) {
-                0 => MultiOp::Create(self.create(path, false, false)),
-                1 => MultiOp::Create(self.create("/q/m-".into(), false, true)),
-                2 => MultiOp::Delete { path, version },
-                3 => MultiOp::Check { path, version },
-                _ => MultiOp::SetData { path, data: self.value(), version },
-            });
-        }
-        ops
     }
 
     /// Somebody else who knows the session's id but not its password.
@@ -561,107 +541,8 @@ impl Client {
     }
 }
 
-fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
-    let weights = [
-        ("set", mix.set),
-        ("create", mix.create),
-        ("delete", mix.delete),
-        ("ephemeral", mix.ephemeral),
-        ("sequential", mix.sequential),
-        ("multi", mix.multi),
-        ("get", mix.get),
-        ("exists", mix.exists),
-        ("children", mix.children),
-        ("sync_get", mix.sync_get),
-        ("set_get", mix.set_get),
-        ("reopen", mix.reopen),
-        ("reconnect", mix.reconnect),
-        ("intrude", mix.intrude),
-        ("silence", mix.silence),
-    ];
-    let total: u64 = weights.iter().map(|(_, w)| u64::from(*w)).sum();
-    let mut at = dice.below(total);
-    for (name, weight) in weights {
-        match at.checked_sub(weight.into()) {
-            Some(rest) => at = rest,
-            None => return name,
-        }
-    }
-    "set"
-}
-
-fn to_wire(request: &Request) -> wire::Request {
-    match request.clone() {
-        Request::Create(create) => wire::Request::Create2(wire_create(create)),
-        Request::Delete { path, version } => wire::Request::Delete { path, version },
-        Request::SetData { path, data, version } => {
-            wire::Request::SetData { path, data: Some(Bytes::from(data.0)), version }
-        }
-        Request::Exists { path, watch } => wire::Request::Exists { path, watch },
-        Request::GetData { path, watch } => wire::Request::GetData { path, watch },
-        Request::GetChildren { path, watch } => wire::Request::GetChildren2 { path, watch },
-        Request::Sync { path } => wire::Request::Sync { path },
-        Request::Multi { ops } => wire::Request::Multi(
-            ops.into_iter()
-                .map(|op| match op {
-                    MultiOp::Create(create) => wire::Request::Create2(wire_create(create)),
-                    MultiOp::Delete { path, version } => wire::Request::Delete { path, version },
-                    MultiOp::SetData { path, data, version } => {
-                        wire::Request::SetData { path, data: Some(Bytes::from(data.0)), version }
-                    }
-                    MultiOp::Check { path, version } => wire::Request::Check { path, version },
-                })
-                .collect(),
-        ),
-        Request::CloseSession => wire::Request::CloseSession,
-        Request::Ping => wire::Request::Ping,
-        Request::SetWatches { relative_zxid, data, exist, child } => {
-            wire::Request::SetWatches { relative_zxid, data, exist, child }
-        }
-        Request::OpenSession { .. } | Request::AttachSession { .. } => wire::Request::Ping,
-    }
-}
-
-fn wire_create(create: Create) -> wire::Create {
-    let open = Acl { perms: perms::ALL, identity: Identity { scheme: "world".into(), id: "anyone".into() } };
-    wire::Create {
-        path: create.path,
-        data: Some(Bytes::from(create.data.0)),
-        acl: Some(vec![open]),
-        flags: i32::from(create.ephemeral) + 2 * i32::from(create.sequential),
-    }
-}
-
-fn from_wire(result: Result<wire::Response, i32>) -> Response {
-    let data = |data: Option<Bytes>| Data(data.map(|d| d.to_vec()).unwrap_or_default());
-    let reply = match result {
-        Err(code) => return Response::Error(code),
-        Ok(wire::Response::Create { path }) => Reply { path: Some(path), ..Reply::default() },
-        Ok(wire::Response::Create2 { path, stat }) => Reply { path: Some(path), stat: Some(stat), ..Reply::default() },
-        Ok(wire::Response::Stat(stat)) => Reply { stat: Some(stat), ..Reply::default() },
-        Ok(wire::Response::Data { data: d, stat }) => {
-            Reply { data: Some(data(d)), stat: Some(stat), ..Reply::default() }
-        }
-        Ok(wire::Response::Children2 { children, stat }) => {
-            Reply { children: Some(children), stat: Some(stat), ..Reply::default() }
-        }
-        Ok(wire::Response::Multi(parts)) => Reply {
-            multi: parts
-                .into_iter()
-                .map(|part| match part {
-                    Ok(wire::Part::Create { path }) => MultiResult::Created { path, stat: None },
-                    Ok(wire::Part::Create2 { path, stat }) => MultiResult::Created { path, stat: Some(stat) },
-                    Ok(wire::Part::Set { stat }) => MultiResult::Set { stat: Some(stat) },
-                    Ok(wire::Part::Deleted) => MultiResult::Deleted,
-                    Ok(_) => MultiResult::Checked,
-                    Err(code) => MultiResult::Error(code),
-                })
-                .collect(),
-            ..Reply::default()
-        },
-        Ok(_) => Reply::default(),
-    };
-    Response::Ok(reply)
+fn after(beginning: Instant, us: u64) -> Instant {
+    Instant(beginning.0.saturating_add(us.saturating_mul(1_000)))
 }
 
 /// What the driver asks a member at the end: one operation on a connection of its own.
@@ -682,8 +563,9 @@ pub async fn probe(
         session_timeout_ms: 10_000,
         pipeline: 64,
         mix: Mix::default(),
+        script: None,
     };
-    let dice = Dice::numbered(0, 0);
+    let dice = (Dice::numbered(0, 0), Dice::numbered(0, 0));
     let mut client = Client::new(id, env, recorder, Arc::default(), dice, workload, servers);
     let Some(mut c) = client.open(node).await? else { return Err(io::ErrorKind::ConnectionAborted.into()) };
     let create = client.create(format!("/probe-{id}-"), true, true);

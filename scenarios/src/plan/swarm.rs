@@ -1,0 +1,288 @@
+//! A seed becomes a plan: a random subset of everything, each with its own intensity.
+
+use super::{Cluster, Fault, Mix, Place, Plan, Profile, SCHEMA, What, Workload, scenes};
+use std::collections::BTreeMap;
+use synod_sim::Dice;
+
+/// Streams of the plan's own dice; see [`Dice::numbered`].
+mod stream {
+    pub const CLUSTER: u64 = 1;
+    pub const WORKLOAD: u64 = 2;
+    pub const SWARM: u64 = 3;
+    pub const PROFILE: u64 = 4;
+    pub const FAULT_POINTS: u64 = 5;
+    /// Plus the number of the fault's kind: a new kind does not move the others.
+    pub const FAULTS: u64 = 100;
+}
+
+/// What the command line fixes; the rest is the seed's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Members.
+    pub nodes: Option<u8>,
+    /// Seconds of load and faults.
+    pub horizon_s: Option<u64>,
+    /// Operations.
+    pub operations: Option<u64>,
+    /// How bad the world is.
+    pub profile: Option<Profile>,
+    /// The planted bug.
+    pub mutant: Option<String>,
+}
+
+impl Overrides {
+    /// The flags of the command line that say the same.
+    pub fn flags(&self) -> Vec<String> {
+        let named = [
+            ("--nodes", self.nodes.map(|n| n.to_string())),
+            ("--horizon", self.horizon_s.map(|n| n.to_string())),
+            ("--operations", self.operations.map(|n| n.to_string())),
+            ("--profile", self.profile.map(|p| p.name().to_string())),
+            ("--mutant", self.mutant.clone()),
+        ];
+        let given = named.into_iter().filter_map(|(name, value)| value.map(|value| [name.to_string(), value]));
+        given.flatten().collect()
+    }
+}
+
+/// Number of fault kinds that a swarm chooses from.
+const KINDS: u64 = 29;
+
+/// How bad it is, as numbers.
+struct Swarm {
+    /// Probability of each kind of fault, and how often it happens at most.
+    kind: f64,
+    times_max: u64,
+    /// Probability of each scene.
+    scene: f64,
+    /// Probability that the network is bad all the time.
+    weather: f64,
+    /// Probability of each fault point.
+    fault_point: f64,
+    /// Whether disks may lose what they hold.
+    damage: bool,
+}
+
+impl Swarm {
+    fn of(profile: Profile) -> Swarm {
+        match profile {
+            Profile::Calm => {
+                Swarm { kind: 0.15, times_max: 1, scene: 0.0, weather: 0.1, fault_point: 0.0, damage: false }
+            }
+            Profile::Stormy => {
+                Swarm { kind: 0.35, times_max: 3, scene: 0.2, weather: 0.3, fault_point: 0.2, damage: true }
+            }
+            Profile::Hostile => {
+                Swarm { kind: 0.6, times_max: 5, scene: 0.4, weather: 0.6, fault_point: 0.5, damage: true }
+            }
+        }
+    }
+}
+
+impl Profile {
+    /// Most seeds are stormy, some calm, some hostile.
+    fn of_seed(seed: u64) -> Profile {
+        match Dice::numbered(seed, stream::PROFILE).below(20) {
+            0..=2 => Profile::Calm,
+            3..=14 => Profile::Stormy,
+            _ => Profile::Hostile,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn of_seed(seed: u64, overrides: &Overrides) -> Plan {
+        let profile = overrides.profile.unwrap_or_else(|| Profile::of_seed(seed));
+        let swarm = Swarm::of(profile);
+        let mut d = Dice::numbered(seed, stream::CLUSTER);
+        let nodes = match overrides.nodes {
+            Some(nodes) => nodes,
+            None if d.chance(0.6) => 3,
+            None => 5,
+        };
+        let horizon_ms = overrides.horizon_s.map_or(30_000, |s| s * 1000);
+        let election_timeout_ms = [300, 500, 1000][d.below(3) as usize];
+        let cluster = Cluster {
+            nodes,
+            election_timeout_ms,
+            snapshot_entries: [40, 120, 400, 100_000][d.below(4) as usize],
+            log_keep: [5, 30, 200][d.below(3) as usize],
+            segment_bytes: [16 << 10, 64 << 10, 1 << 20][d.below(3) as usize],
+            append_entries_max: [1, 3, 4096][d.below(3) as usize],
+            chunk_bytes: [600, 3_000, 256 << 10][d.below(3) as usize],
+            latency_us: if d.chance(0.8) { (100, 1_000) } else { (500, 15_000) },
+            tail: if d.chance(swarm.weather) { (0.01, 20 + d.below(200)) } else { (0.0, 0) },
+            loss: if d.chance(swarm.weather * 0.7) { 0.001 + d.below(20) as f64 / 1000.0 } else { 0.0 },
+            partial: if d.chance(swarm.weather) { 0.1 } else { 0.0 },
+            flush_us: if d.chance(0.8) { (80, 400) } else { (1_000, 12_000) },
+            clocks: (0..nodes)
+                .map(|_| match d.chance(0.5) {
+                    true => (d.below(400) as i64 - 200, d.below(20_000) as i64 - 10_000),
+                    false => (0, 0),
+                })
+                .collect(),
+        };
+        // Snapshots that are overtaken by others while they are sent.
+        let cluster = match d.chance(0.25) {
+            true => Cluster { snapshot_entries: 40, log_keep: 5, chunk_bytes: 200, ..cluster },
+            false => cluster,
+        };
+        let workload = workload(seed, overrides, horizon_ms);
+        let faults = faults(seed, &swarm, &cluster, horizon_ms);
+        let fault_points = fault_points(seed, &swarm);
+        let mutant = overrides.mutant.clone();
+        Plan { schema: SCHEMA, about: None, seed, profile, cluster, workload, faults, fault_points, mutant, recorded: None }
+    }
+}
+
+
+fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
+    let mut d = Dice::numbered(seed, stream::WORKLOAD);
+    let mut weight = |usual: u32| if d.chance(0.2) { 0 } else { 1 + d.below(u64::from(2 * usual)) as u32 };
+    let mut mix = Mix {
+        set: weight(20) + 5,
+        create: weight(8),
+        delete: weight(6),
+        ephemeral: weight(6),
+        sequential: weight(5),
+        multi: weight(5),
+        get: weight(12),
+        exists: weight(6),
+        children: weight(6),
+        sync_get: weight(6),
+        set_get: weight(8),
+        reopen: weight(1),
+        reconnect: weight(2),
+        intrude: weight(1),
+        silence: weight(1) / 2,
+    };
+    // Some clients want to know the latest above all.
+    if d.chance(0.25) {
+        mix.sync_get += 20 + d.below(30) as u32;
+    }
+    Workload {
+        clients: 4 + d.below(7) as u32,
+        readers: d.below(3) as u32,
+        horizon_ms,
+        operations: overrides.operations.unwrap_or(900 + d.below(600)),
+        keys: [2, 5, 12, 40][d.below(4) as usize],
+        session_timeout_ms: [4_000, 6_000, 10_000][d.below(3) as usize],
+        pipeline: [1, 2, 4, 8][d.below(4) as usize],
+        mix,
+        script: None,
+    }
+}
+
+/// The faults of a seed: a random subset of the kinds, each with its own intensity.
+fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, horizon_ms: u64) -> Vec<Fault> {
+    let mut which = Dice::numbered(seed, stream::SWARM);
+    let mut faults = Vec::new();
+    // Damage to disks: never more machines than may fail without loss of what was acknowledged, one after the other.
+    let mut damages = if swarm.damage { u64::from(cluster.nodes - 1) / 2 } else { 0 };
+    for kind in 0..KINDS {
+        let on = which.chance(swarm.kind);
+        let intensity = 1 + which.below(swarm.times_max);
+        if !on {
+            continue;
+        }
+        let mut d = Dice::numbered(seed, stream::FAULTS + kind);
+        for _ in 0..intensity {
+            let at_ms = 1_000 + d.below(horizon_ms.saturating_sub(4_000).max(1));
+            let what = fault(kind, cluster, &mut d);
+            if what.damages_disk().is_some() {
+                if damages == 0 {
+                    break;
+                }
+                damages -= 1;
+            }
+            let e = cluster.election_timeout_ms;
+            let for_ms = match what {
+                What::Reset { .. } | What::HalfOpen { .. } | What::ClockJump { .. } | What::ClockDrift { .. } => 0,
+                What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => 50 + d.below(8 * e),
+                What::FlushFails { .. } => 100 + d.below(3_000),
+                _ if what.damages_disk().is_some() => 100 + d.below(3_000),
+                _ => 100 + d.below(10 * e),
+            };
+            faults.push(Fault { at_ms, for_ms: for_ms.min(horizon_ms - at_ms), what });
+        }
+    }
+    faults.extend(scenes::of_seed(seed, swarm.scene, cluster, horizon_ms, &mut damages));
+    faults.sort_by_key(|f| f.at_ms);
+    faults
+}
+
+fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
+    let n = u64::from(cluster.nodes);
+    let node = 1 + d.below(n) as u8;
+    let other = 1 + ((u64::from(node) - 1 + 1 + d.below(n - 1)) % n) as u8;
+    match kind {
+        0 => {
+            let size = 1 + d.below(n - 1) as usize;
+            let mut all: Vec<u8> = (1..=cluster.nodes).collect();
+            let mut side: Vec<u8> = (0..size).map(|_| all.remove(d.below(all.len() as u64) as usize)).collect();
+            if d.chance(0.3) {
+                side.push(0);
+            }
+            side.sort_unstable();
+            What::Partition { side }
+        }
+        1 => What::PartialPartition { pairs: vec![(node, other)] },
+        2 => What::OneWay { from: node, to: if d.chance(0.2) { 0 } else { other } },
+        3 => What::IsolateLeader,
+        4 => What::Delay { node, by_ms: 5 + d.below(400) },
+        5 => What::Loss { node, rate: 0.01 + d.below(20) as f64 / 100.0 },
+        6 => What::Reset { a: node, b: if d.chance(0.5) { 0 } else { other } },
+        7 => What::HalfOpen { a: node, b: if d.chance(0.5) { 0 } else { other } },
+        8 => What::Crash { node },
+        9 => What::CrashLeader,
+        10 => What::Pause { node },
+        11 => What::PauseLeader,
+        12 => {
+            let all = d.chance(0.4);
+            What::PowerFailure { nodes: if all { (1..=cluster.nodes).collect() } else { vec![node] } }
+        }
+        13 => What::Wipe { node },
+        14 => What::Rot { node },
+        15 => What::RotTail { node },
+        16 => What::ClockJump { node, by_ms: d.below(200_000) as i64 - 100_000 },
+        17 => What::ClockDrift { node, ppm: d.below(1_000) as i64 - 500 },
+        18 => What::SlowDisk { node, by_ms: 5 + d.below(300) },
+        19 => What::FlushFails { node },
+        20 => What::DiskFull { node },
+        21 => What::SlowLink { node, bytes_per_s: 2_000 + d.below(60_000) },
+        22 => What::Suspend { node },
+        23 => What::StuckDisk { node },
+        24 => What::ReadErrors { node },
+        25 => What::Fall { node, at: disk_place(d), power: d.chance(0.5) },
+        26 => {
+            let points = synod_node::FAULT_POINTS;
+            let point = points[d.below(points.len() as u64) as usize];
+            What::Fall { node, at: Place::Point(point.into(), 1 + d.below(5)), power: d.chance(0.5) }
+        }
+        27 => What::SwapDisk { node, with: other },
+        _ => What::RollingRestart { every_ms: 200 + d.below(2 * cluster.election_timeout_ms) },
+    }
+}
+
+fn disk_place(d: &mut Dice) -> Place {
+    let nth = 1 + d.below(20);
+    match d.below(3) {
+        0 => Place::Sync(nth),
+        1 => Place::AfterSync(nth),
+        _ => Place::Write(nth),
+    }
+}
+
+/// Which fault points of the engine may fire, and how often.
+fn fault_points(seed: u64, swarm: &Swarm) -> BTreeMap<String, f64> {
+    let mut d = Dice::numbered(seed, stream::FAULT_POINTS);
+    let mut points = BTreeMap::new();
+    for point in synod_node::FAULT_POINTS {
+        let (on, rate) = (d.chance(swarm.fault_point), [0.01, 0.05, 0.25][d.below(3) as usize]);
+        if on {
+            points.insert(point.to_string(), rate);
+        }
+    }
+    points
+}

@@ -1,0 +1,279 @@
+//! The machines of a run, who is on them, and what happens when.
+
+use super::{Options, Outcome};
+use crate::client::{Client, Signals};
+use crate::plan::{Hunt, Plan};
+use crate::recorder::Recorder;
+use crate::watcher::Watcher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use synod_checkers::Finding;
+use synod_checkers::history::History;
+use synod_node::{Config, Member, Stopped};
+use synod_sim::{Dice, DiskConfig, DiskImage, Host, World};
+use synod_types::{Instant, Mutants, NodeId, Term};
+
+/// Streams of the run's own dice; the plan has others. Clients have one for their connections, one for what they do.
+const CLIENT_STREAM: u64 = 10_000;
+const OPERATION_STREAM: u64 = 20_000;
+/// How often the driver looks at the members; a new leader wakes it.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+pub(super) const RESTART_DELAY: Duration = Duration::from_millis(200);
+
+/// The machines and what is known of them.
+pub(super) struct Driver<'a> {
+    pub world: World,
+    pub plan: &'a Plan,
+    pub mutants: Mutants,
+    pub hosts: Vec<Host>,
+    pub clients: Host,
+    pub watcher: Watcher,
+    pub recorder: Recorder,
+    pub signals: Arc<Signals>,
+    /// Members that must not be started before this moment.
+    pub down_until: BTreeMap<u8, Instant>,
+    pub ended: Arc<Mutex<Vec<(u8, String, bool)>>>,
+    /// Hunts and flapping links that go on, by the fault's number.
+    pub hunts: BTreeMap<usize, Hunting>,
+    pub flaps: BTreeMap<usize, Instant>,
+    /// Faults that go on, by their number.
+    pub active: BTreeSet<usize>,
+    /// Disks of members that were given another's.
+    pub swapped: BTreeMap<u8, DiskImage>,
+    /// Members that a rolling restart has still to come to, and when.
+    pub restarts: BTreeMap<Instant, u8>,
+    /// When whom a hunt paused goes on: the key in `hit`.
+    pub resumes: BTreeSet<(Instant, usize)>,
+    /// Whom a fault that names "the leader" hit.
+    pub hit: BTreeMap<usize, u8>,
+    pub kinds: BTreeMap<String, u64>,
+}
+
+/// A hunt for leaders.
+#[derive(Clone, Copy)]
+pub(super) struct Hunting {
+    pub how: Hunt,
+    pub after: Duration,
+    pub hold: Duration,
+    /// The present leader, its term, since when, and whether it was hit.
+    pub prey: Option<(u8, Term, Instant, bool)>,
+}
+
+pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: Options) -> (Outcome, History) {
+    let hosts: Vec<Host> = (0..plan.cluster.nodes).map(|_| world.host()).collect();
+    let clients = world.host();
+    if let Some(hook) = options.on_event {
+        world.on_event(hook);
+    }
+    let mut driver = Driver {
+        recorder: Recorder::new(world.clone(), format!("seed {}", plan.seed)),
+        watcher: Watcher::new(world.clone(), plan.cluster.nodes.into()),
+        world,
+        plan,
+        mutants,
+        hosts,
+        clients,
+        signals: Arc::default(),
+        down_until: BTreeMap::new(),
+        ended: Arc::default(),
+        hunts: BTreeMap::new(),
+        flaps: BTreeMap::new(),
+        active: BTreeSet::new(),
+        swapped: BTreeMap::new(),
+        restarts: BTreeMap::new(),
+        resumes: BTreeSet::new(),
+        hit: BTreeMap::new(),
+        kinds: BTreeMap::new(),
+    };
+    driver.watcher.set_hooks(options.on_member, options.on_remark);
+    if options.keep_script {
+        driver.recorder.keep_script();
+    }
+    driver.set_up();
+    driver.load_and_faults().await;
+    let (mut findings, liveness) = driver.heal_and_probe().await;
+    let quiescent = findings.is_empty() && liveness.stuck.is_none();
+    findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
+    for (host, text) in driver.world.panics() {
+        let node = driver.hosts.iter().position(|h| *h == host).map_or(0, |i| i + 1);
+        findings.push(Finding::safety("run", "panic", format!("member {node}"), format!("member {node}: {text}")));
+    }
+    for (node, why, lawful) in driver.ended.lock().expect("not poisoned").iter() {
+        if !lawful {
+            findings.push(Finding::safety("run", "start", format!("member {node}"), why.clone()));
+        }
+    }
+    let mut history = driver.recorder.finish(quiescent);
+    let mut truth = std::mem::take(&mut driver.watcher.lock().truth);
+    truth.sort_by_key(|a| a.index);
+    history.truth = Some(truth);
+    let mut effects = driver.kinds.clone();
+    effects.extend(driver.world.faults_effective().into_iter().map(|(k, n)| (k.to_string(), n)));
+    let mut sometimes: BTreeMap<String, u64> =
+        driver.world.sometimes().into_iter().map(|(k, n)| (k.to_string(), n)).collect();
+    sometimes.extend(driver.watcher.lock().sometimes.iter().map(|(k, n)| (k.to_string(), *n)));
+    let steps = std::mem::take(&mut driver.watcher.lock().steps);
+    let states = std::mem::take(&mut driver.watcher.lock().states);
+    let outcome = Outcome {
+        seed: plan.seed,
+        profile: Some(plan.profile),
+        findings,
+        liveness,
+        steps,
+        states,
+        script: driver.recorder.take_script(),
+        hash: driver.world.trace_hash(),
+        effects,
+        sometimes,
+        acknowledged: driver.recorder.acknowledged(),
+        simulated: Duration::from_nanos(driver.world.now().0),
+        ..Outcome::default()
+    };
+    (outcome, history)
+}
+
+impl Driver<'_> {
+    pub fn remark(&mut self, text: String) {
+        self.watcher.remark(text);
+    }
+
+    pub fn host(&self, node: u8) -> Host {
+        match node {
+            0 => self.clients,
+            node => self.hosts[usize::from(node) - 1],
+        }
+    }
+
+    pub fn addresses(&self, port: u16) -> Vec<SocketAddr> {
+        self.hosts.iter().map(|h| h.addr(port)).collect()
+    }
+
+    fn disk_config(&self) -> DiskConfig {
+        let (min, max) = self.plan.cluster.flush_us;
+        DiskConfig { sync: (Duration::from_micros(min), Duration::from_micros(max)), ..DiskConfig::default() }
+    }
+
+    fn set_up(&mut self) {
+        self.world.set_links(self.usual_link());
+        for node in 1..=self.plan.cluster.nodes {
+            self.world.set_disk(self.host(node), self.disk_config());
+            self.world.set_fault_points(self.host(node), self.plan.fault_points.clone());
+            let (drift, offset) = self.plan.cluster.clocks[usize::from(node) - 1];
+            if (drift, offset) != (0, 0) {
+                self.world.set_clock_drift(self.host(node), drift);
+                self.world.jump_wall_clock(self.host(node), offset);
+            }
+            self.start(node);
+        }
+        for id in 1..=self.plan.workload.clients {
+            let (recorder, signals) = (self.recorder.clone(), self.signals.clone());
+            let dice = |stream| Dice::numbered(self.plan.seed, stream + u64::from(id));
+            let dice = (dice(CLIENT_STREAM), dice(OPERATION_STREAM));
+            let (workload, servers) = (self.plan.workload.clone(), self.addresses(2181));
+            self.world
+                .start(self.clients, move |env| Client::new(id, env, recorder, signals, dice, workload, servers).run());
+        }
+    }
+
+    fn start(&mut self, node: u8) {
+        let members: BTreeMap<NodeId, SocketAddr> =
+            (1..=self.plan.cluster.nodes).map(|n| (NodeId(n), self.host(n).addr(7000))).collect();
+        let mut config = Config::new(NodeId(node), members, PathBuf::from("/data"));
+        let c = &self.plan.cluster;
+        config.zookeeper_listen = Some(self.host(node).addr(2181));
+        config.election_timeout = Duration::from_millis(c.election_timeout_ms);
+        config.snapshot_entries = c.snapshot_entries;
+        config.log_keep = c.log_keep;
+        config.segment_bytes = c.segment_bytes;
+        config.append_entries_max = c.append_entries_max;
+        config.chunk_bytes = c.chunk_bytes;
+        config.trace = true;
+        config.mutants = self.mutants;
+        let watcher = self.watcher.clone();
+        let ended = self.ended.clone();
+        let foreign = self.swapped.contains_key(&node);
+        self.world.start(self.host(node), async move |env| {
+            let why = match Member::start(env, config, Some(Arc::new(watcher.clone()))).await {
+                Ok(_) if foreign => (format!("node {node} started on another member's disk"), false),
+                Err(error) if foreign => (error.to_string(), true),
+                Ok(member) => match member.stopped().await {
+                    Stopped::Broken(why) => (why, false),
+                    why => (why.to_string(), true),
+                },
+                Err(error) => (error.to_string(), error.is_disk()),
+            };
+            watcher.ended(node);
+            ended.lock().expect("not poisoned").push((node, why.0, why.1));
+        });
+    }
+
+    /// Starts members that are down and may be up.
+    pub fn supervise(&mut self) {
+        let now = self.world.now();
+        for node in 1..=self.plan.cluster.nodes {
+            if self.world.is_running(self.host(node)) {
+                continue;
+            }
+            self.watcher.ended(node);
+            let until = *self.down_until.entry(node).or_insert(now + RESTART_DELAY);
+            if now >= until {
+                self.down_until.remove(&node);
+                self.remark(format!("start node {node}"));
+                self.start(node);
+            }
+        }
+    }
+
+    pub async fn load_and_faults(&mut self) {
+        let begin = self.world.now();
+        let at = |ms: u64| begin + Duration::from_millis(ms);
+        // (when, end?, which)
+        let mut agenda: BTreeSet<(Instant, bool, usize)> =
+            self.plan.faults.iter().enumerate().map(|(i, f)| (at(f.at_ms), false, i)).collect();
+        let end = at(self.plan.workload.horizon_ms);
+        loop {
+            let now = self.world.now();
+            while let Some((when, ends, i)) = agenda.first().copied().filter(|(when, _, _)| *when <= now) {
+                agenda.remove(&(when, ends, i));
+                let fault = &self.plan.faults[i];
+                if ends {
+                    self.end(i, fault);
+                } else {
+                    self.begin(i, fault);
+                    if fault.for_ms > 0 {
+                        agenda.insert((when + Duration::from_millis(fault.for_ms), true, i));
+                    }
+                }
+            }
+            self.recur(now);
+            self.supervise();
+            if now >= end {
+                break;
+            }
+            let next = agenda.first().map_or(end, |(when, _, _)| *when).min(now + LOOK).min(end);
+            let next = self.recurs_at(now).map_or(next, |at| next.min(at));
+            let leads = self.watcher.leads();
+            tokio::select! {
+                biased;
+                () = leads.notified() => {}
+                () = self.world.sleep_until(next) => {}
+            }
+        }
+        for (_, ends, i) in agenda {
+            if ends {
+                self.end(i, &self.plan.faults[i]);
+            }
+        }
+    }
+
+    pub fn everyone(&self) -> Vec<u8> {
+        (0..=self.plan.cluster.nodes).collect()
+    }
+
+    pub fn group(&self, nodes: &[u8]) -> Vec<Host> {
+        nodes.iter().map(|n| self.host(*n)).collect()
+    }
+}

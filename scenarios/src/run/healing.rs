@@ -1,0 +1,135 @@
+//! After the faults: the cluster must serve again, or it must be shown why it cannot.
+
+use super::Liveness;
+use super::driver::{Driver, LOOK};
+use crate::client::probe;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use synod_checkers::Finding;
+use synod_checkers::finding::Severity;
+use synod_types::Instant;
+
+/// After the faults, the cluster must serve again within so long: many election timeouts and sessions' ends.
+const HEALED_PATIENCE: Duration = Duration::from_secs(30);
+/// A member that has not answered is asked anew after so long.
+const PROBE_AGAIN: Duration = Duration::from_secs(3);
+
+impl Driver<'_> {
+    /// Faults are over: the cluster must serve again, unless what is lost forbids it.
+    pub async fn heal_and_probe(&mut self) -> (Vec<Finding>, Liveness) {
+        self.signals.quiet.store(true, Ordering::Relaxed);
+        self.end_all_faults();
+        self.remark("all faults are over".into());
+        let healed = self.world.now();
+        let deadline = healed + HEALED_PATIENCE;
+        let mut liveness = Liveness::default();
+        let mut unserved: BTreeSet<u8> = (1..=self.plan.cluster.nodes).collect();
+        let done: Arc<Mutex<BTreeMap<u8, Instant>>> = Arc::default();
+        let mut asked: BTreeMap<u8, Instant> = BTreeMap::new();
+        let mut probes = 0;
+        while self.world.now() < deadline {
+            self.supervise();
+            let now = self.world.now();
+            if liveness.to_leader.is_none() && self.watcher.leader().is_some() {
+                liveness.to_leader = Some(now.since(healed));
+            }
+            for node in &unserved {
+                if asked.get(node).is_none_or(|at| now.since(*at) > PROBE_AGAIN) {
+                    asked.insert(*node, now);
+                    probes += 1;
+                    self.probe(100 + probes, *node, &done);
+                }
+            }
+            self.world.sleep(LOOK).await;
+            for (node, at) in done.lock().expect("not poisoned").iter() {
+                unserved.remove(node);
+                let took = at.since(healed);
+                liveness.to_write = Some(liveness.to_write.map_or(took, |first| first.min(took)));
+            }
+            if unserved.is_empty() && self.agree() {
+                // Watch events that are on their way arrive, and clients notice connections that are dead.
+                let quiet = Duration::from_millis(u64::from(self.plan.workload.session_timeout_ms) + 1_500);
+                self.world.sleep(quiet).await;
+                if self.agree() {
+                    return (Vec::new(), liveness);
+                }
+            }
+        }
+        liveness.stuck = self.lawfully_stuck();
+        if liveness.stuck.is_some() {
+            return (Vec::new(), liveness);
+        }
+        let members = self.watcher.lock().members.clone();
+        let mut sentence = format!(
+            "{:.0} s after the last fault nodes {unserved:?} have not answered a write, a sync and reads; ",
+            self.world.now().since(healed).as_secs_f64()
+        );
+        for (node, seen) in &members {
+            sentence += &format!(
+                "node {node}: {:?} in term {}, applied {}{}; ",
+                seen.role,
+                seen.term.0,
+                seen.applied.0,
+                if seen.recovering { ", recovering" } else { "" }
+            );
+        }
+        let rule = if unserved.is_empty() { "replicas converge" } else { "serves after healing" };
+        (vec![Finding::safety("liveness", rule, "cluster", sentence).severity(Severity::Liveness)], liveness)
+    }
+
+    fn end_all_faults(&mut self) {
+        self.world.heal();
+        self.active.clear();
+        self.restarts.clear();
+        self.mend_links();
+        for node in 1..=self.plan.cluster.nodes {
+            let host = self.host(node);
+            self.world.slow_disk(host, 1, None);
+            self.world.fail_syncs(host, 0);
+            self.world.fill_disk(host, false);
+            self.world.disarm(host);
+            self.world.set_fault_points(host, BTreeMap::new());
+            self.give_back(node);
+            if self.hit.values().any(|n| *n == node) {
+                self.world.resume(host);
+            }
+            self.world.set_clock_drift(host, self.plan.cluster.clocks[usize::from(node) - 1].0);
+        }
+        self.hit.clear();
+        self.hunts.clear();
+        self.flaps.clear();
+        self.down_until.clear();
+    }
+
+    /// Asks a member for a write, a sync and reads; notes when it has answered all.
+    fn probe(&self, id: u32, node: u8, done: &Arc<Mutex<BTreeMap<u8, Instant>>>) {
+        let (recorder, servers, done, world) =
+            (self.recorder.clone(), self.addresses(2181), done.clone(), self.world.clone());
+        let paths = (0..self.plan.workload.keys).map(|k| format!("/k{k}")).collect();
+        self.world.start(self.clients, async move |env| {
+            if probe(env, recorder, id, node, servers, paths).await.is_ok() {
+                done.lock().expect("not poisoned").insert(node, world.now());
+            }
+        });
+    }
+
+    /// Why nobody may be elected: a leader needs the votes of a majority, and who lost what it had acknowledged has no
+    /// vote until a leader gives it back (`consensus::recovery`). All members are up and can talk by now.
+    fn lawfully_stuck(&self) -> Option<String> {
+        let nodes = self.plan.cluster.nodes;
+        let sound: Vec<u8> = (1..=nodes).filter(|node| self.watcher.is_sound(*node)).collect();
+        (sound.len() <= usize::from(nodes) / 2).then(|| {
+            format!("only nodes {sound:?} of {nodes} still hold all that they acknowledged, too few to elect a leader")
+        })
+    }
+
+    /// Whether all members run and have applied the same.
+    fn agree(&self) -> bool {
+        let watched = self.watcher.lock();
+        let mut states = watched.members.values().map(|seen| (seen.applied, seen.digest));
+        let first = states.next();
+        watched.members.len() == usize::from(self.plan.cluster.nodes) && states.all(|s| Some(s) == first)
+    }
+}
