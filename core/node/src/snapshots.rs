@@ -124,6 +124,9 @@ pub(crate) async fn load(
 /// Receives the pieces of leaders' snapshots, in order.
 pub(crate) async fn receive(shared: Arc<Shared>) {
     let snapshots = shared.snapshots.clone();
+    // What has become of the snapshot so far. Its last chunk gets the one answer for all: an earlier one would end the
+    // restoring, and what then still comes would be restored although nobody waits for it.
+    let mut result: Result<(), String> = Ok(());
     loop {
         let (chunk, stopped) = {
             let mut core = shared.lock();
@@ -137,17 +140,22 @@ pub(crate) async fn receive(shared: Arc<Shared>) {
             continue;
         };
         let meta = chunk.meta;
-        let mut result = snapshots.receive(meta, chunk.offset, chunk.data).await.map_err(|e| e.to_string());
+        if chunk.offset == 0 {
+            result = Ok(());
+        }
+        if result.is_ok() {
+            result = snapshots.receive(meta, chunk.offset, chunk.data).await.map_err(|e| e.to_string());
+        }
         if shared.env.buggify("node.chunk_refused") {
             result = Err("refused by a fault point".into());
         }
-        if !chunk.done && result.is_ok() {
+        if !chunk.done {
             continue;
         }
         if result.is_ok() {
             result = snapshots.finish_receive(meta).await.map_err(|e| e.to_string());
         }
-        let input = match result {
+        let input = match std::mem::replace(&mut result, Ok(())) {
             Ok(()) => match load(&shared.env, &snapshots, meta, shared.config.mutants).await {
                 Ok(state) => Input::Restored { meta, state: Box::new(state) },
                 Err(error) => {
