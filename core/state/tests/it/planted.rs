@@ -30,6 +30,18 @@ fn every_planted_bug_is_noticed() {
         Mutant::StateSnapshotDropsSession,
         Mutant::SessionMoveIgnored,
         Mutant::SessionWrongPassword,
+        Mutant::SessionExpiryNoOwner,
+        Mutant::StateCheckIgnored,
+        Mutant::StateDeleteNotEmpty,
+        Mutant::StateErrorOrder,
+        Mutant::StateSessionKept,
+        Mutant::StateMultiSetMzxid,
+        Mutant::StateMultiLeaksParent,
+        Mutant::StateFailedWriteZxid,
+        Mutant::StateEphemeralChildren,
+        Mutant::StateAclIgnored,
+        Mutant::WatchFailedMulti,
+        Mutant::ZkMultiErrors,
     ] {
         assert!(noticed(Mutants::only(mutant)), "{}", mutant.name());
     }
