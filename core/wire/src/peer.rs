@@ -1,11 +1,12 @@
 //! Frames between members.
 //!
 //! ```text
-//! 0      2        3     4       8       12
-//! magic  version  kind  length  crc32c  body
+//! 0      2        3     4       8               12            16
+//! magic  version  kind  length  header's crc32c body's crc32c body
 //! ```
-//! Little-endian. The checksum covers the first 8 bytes and the body: a frame that does not pass is an error that
-//! closes the link, and the link's end is what consensus is told. `version` is that of the framing and the bodies;
+//! Little-endian. The header has a checksum of its own over its first 8 bytes: who believes a damaged length waits for
+//! bytes that never come. The other goes on over the body. A frame that does not pass is an error that closes the
+//! link, and the link's end is what consensus is told. `version` is that of the framing and the bodies;
 //! which versions of the peer protocol go together is decided on the greetings.
 
 use crate::Error;
@@ -20,7 +21,7 @@ use synod_types::{Index, NodeId, Proposal, SessionId, Term};
 /// Version of frames.
 pub const VERSION: u8 = 1;
 /// Length of a frame's header in bytes.
-pub const HEADER_BYTES: usize = 12;
+pub const HEADER_BYTES: usize = 16;
 /// Longest body in bytes. Senders keep batches and chunks far below.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
@@ -61,7 +62,7 @@ pub fn put_message(out: &mut BytesMut, message: &PeerMessage) {
 /// Bytes that are no frame, or a body longer than `max`. The stream is lost: close the link.
 pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, Error> {
     let Some(header) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let &[magic_0, magic_1, version, kind, l0, l1, l2, l3, c0, c1, c2, c3] = header;
+    let &[magic_0, magic_1, version, kind, l0, l1, l2, l3, h0, h1, h2, h3, b0, b1, b2, b3] = header;
     let unknown = |what, value: i64, offset| Error::Unknown { codec: CODEC, what, value, offset };
     if [magic_0, magic_1] != MAGIC {
         return Err(unknown("magic", u16::from_le_bytes([magic_0, magic_1]) as i64, 0));
@@ -72,6 +73,10 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, Er
     if kind != GREETING && kind != MESSAGE {
         return Err(unknown("kind", kind as i64, 3));
     }
+    let (expected, found) = (u32::from_le_bytes([h0, h1, h2, h3]), crc32c::crc32c(&header[..8]));
+    if expected != found {
+        return Err(Error::Checksum { codec: CODEC, found, expected, offset: 8 });
+    }
     let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
     if length > max {
         return Err(Error::TooLong { codec: CODEC, length: length as u64, limit: max as u64, offset: 4 });
@@ -79,10 +84,10 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, Er
     if buffer.len() < HEADER_BYTES + length {
         return Ok(None);
     }
-    let expected = u32::from_le_bytes([c0, c1, c2, c3]);
-    let found = checksum(&buffer[..HEADER_BYTES + length]);
+    let expected = u32::from_le_bytes([b0, b1, b2, b3]);
+    let found = crc32c::crc32c_append(found, &buffer[HEADER_BYTES..HEADER_BYTES + length]);
     if expected != found {
-        return Err(Error::Checksum { codec: CODEC, found, expected, offset: 8 });
+        return Err(Error::Checksum { codec: CODEC, found, expected, offset: 12 });
     }
     let body = buffer.split_to(HEADER_BYTES + length).freeze().split_off(HEADER_BYTES);
     Ok(Some(match kind {
@@ -91,18 +96,17 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, Er
     }))
 }
 
-fn checksum(frame: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&frame[..8]), &frame[HEADER_BYTES..])
-}
-
 fn put_frame(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
-    out.put_slice(&[MAGIC[0], MAGIC[1], VERSION, kind, 0, 0, 0, 0, 0, 0, 0, 0]);
+    out.put_slice(&[MAGIC[0], MAGIC[1], VERSION, kind]);
+    out.put_bytes(0, HEADER_BYTES - 4);
     body(out);
     let length = (out.len() - start - HEADER_BYTES) as u32;
     out[start + 4..start + 8].copy_from_slice(&length.to_le_bytes());
-    let checksum = checksum(&out[start..]);
-    out[start + 8..start + 12].copy_from_slice(&checksum.to_le_bytes());
+    let header = crc32c::crc32c(&out[start..start + 8]);
+    let body = crc32c::crc32c_append(header, &out[start + HEADER_BYTES..]);
+    out[start + 8..start + 12].copy_from_slice(&header.to_le_bytes());
+    out[start + 12..start + 16].copy_from_slice(&body.to_le_bytes());
 }
 
 fn decode_greeting(body: &Bytes) -> Result<Greeting, Error> {
