@@ -47,6 +47,8 @@ pub struct Watched {
     disks_lost: BTreeSet<u8>,
     /// Members that have been ordinary voters on their present disk.
     sound: BTreeSet<u8>,
+    /// Members whose disk may lack what they think is durable, and that have not noticed.
+    suspects: BTreeSet<u8>,
 }
 
 /// Called with a member's figures when they have changed: time, member, figures.
@@ -117,6 +119,18 @@ impl Watcher {
         watched.sound.remove(&node);
     }
 
+    /// Whether a member's disk may lack something from now on, unnoticed.
+    pub fn suspect(&self, node: u8, suspect: bool) {
+        let mut watched = self.lock();
+        match suspect {
+            true => {
+                watched.suspects.insert(node);
+                watched.sound.remove(&node);
+            }
+            false => drop(watched.suspects.remove(&node)),
+        }
+    }
+
     /// Whether a member is an ordinary voter on its present disk.
     pub fn is_sound(&self, node: u8) -> bool {
         self.lock().sound.contains(&node)
@@ -152,7 +166,8 @@ impl Observer for Watcher {
         if let Some(hook) = watched.on_member.as_mut().filter(|_| before != Some(seen)) {
             hook(now, node, &seen);
         }
-        if !seen.recovering && raft.durable_hard_state().term > Term(0) && !raft.durable_hard_state().recovering {
+        let suspect = watched.suspects.contains(&node);
+        if !suspect && !seen.recovering && raft.durable_hard_state().term > Term(0) && !raft.durable_hard_state().recovering {
             watched.sound.insert(node);
         }
         watched.check_invariants(now, replica, outputs);

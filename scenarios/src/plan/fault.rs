@@ -72,6 +72,16 @@ pub enum What {
     StuckDisk { node: u8 },
     /// Part of the log cannot be read any more, and the process starts again.
     ReadErrors { node: u8 },
+    /// Bits flip on the way between two members, unseen by the checksum of the transport.
+    Corrupt { a: u8, b: u8, rate: f64 },
+    /// Connections between two machines cannot be opened: the attempts are not answered.
+    SynTimeout { a: u8, b: u8 },
+    /// Bits rot in a snapshot of a machine, and the process starts again.
+    RotSnapshot { node: u8 },
+    /// Writes land in a wrong place of their file; at the end the process starts again and has to notice.
+    MisdirectWrites { node: u8, times: u32 },
+    /// The process starts again, and its first reads come from a wrong place.
+    MisdirectReads { node: u8, times: u32 },
     /// The process dies, or the power fails, in the middle of the work at a place of its own choosing, and it starts
     /// again at the end. The place is waited for until then.
     Fall { node: u8, at: Place, power: bool },
@@ -149,6 +159,11 @@ impl What {
             What::Fall { at: Place::Point(..), .. } => "fall-at-point",
             What::Fall { .. } => "fall-at-disk",
             What::SwapDisk { .. } => "swap-disk",
+            What::Corrupt { .. } => "corrupt",
+            What::SynTimeout { .. } => "syn-timeout",
+            What::RotSnapshot { .. } => "rot-snapshot",
+            What::MisdirectWrites { .. } => "misdirect-writes",
+            What::MisdirectReads { .. } => "misdirect-reads",
             What::RollingRestart { .. } => "rolling-restart",
         }
     }
@@ -161,6 +176,8 @@ impl What {
             What::PartialPartition { pairs } => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
             What::OneWay { from: a, to: b }
             | What::SwapDisk { node: a, with: b }
+            | What::Corrupt { a, b, .. }
+            | What::SynTimeout { a, b }
             | What::Reset { a, b }
             | What::HalfOpen { a, b }
             | What::Flap { a, b, .. } => vec![*a, *b],
@@ -185,6 +202,9 @@ impl What {
             | What::Suspend { node }
             | What::StuckDisk { node }
             | What::Fall { node, .. }
+            | What::RotSnapshot { node }
+            | What::MisdirectWrites { node, .. }
+            | What::MisdirectReads { node, .. }
             | What::ReadErrors { node } => vec![*node],
         }
     }
@@ -192,7 +212,13 @@ impl What {
     /// Whether something that was durable is lost: plans bound how many machines suffer it, and the driver does again.
     pub fn damages_disk(&self) -> Option<u8> {
         match self {
-            What::Wipe { node } | What::Rot { node } | What::RotTail { node } | What::ReadErrors { node } => Some(*node),
+            What::Wipe { node }
+            | What::Rot { node }
+            | What::RotTail { node }
+            | What::RotSnapshot { node }
+            | What::MisdirectWrites { node, .. }
+            | What::MisdirectReads { node, .. }
+            | What::ReadErrors { node } => Some(*node),
             _ => None,
         }
     }

@@ -46,7 +46,7 @@ impl Overrides {
 }
 
 /// Number of fault kinds that a swarm chooses from.
-const KINDS: u64 = 29;
+const KINDS: u64 = 34;
 
 /// How bad it is, as numbers.
 struct Swarm {
@@ -261,6 +261,11 @@ fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
             What::Fall { node, at: Place::Point(point.into(), 1 + d.below(5)), power: d.chance(0.5) }
         }
         27 => What::SwapDisk { node, with: other },
+        28 => What::Corrupt { a: node, b: other, rate: 0.001 + d.below(20) as f64 / 1_000.0 },
+        29 => What::SynTimeout { a: node, b: if d.chance(0.3) { 0 } else { other } },
+        30 => What::RotSnapshot { node },
+        31 => What::MisdirectWrites { node, times: 1 + d.below(3) as u32 },
+        32 => What::MisdirectReads { node, times: 1 + d.below(3) as u32 },
         _ => What::RollingRestart { every_ms: 200 + d.below(2 * cluster.election_timeout_ms) },
     }
 }

@@ -23,7 +23,8 @@ impl Driver<'_> {
             (_, Some(node)) if self.swapped.contains_key(&node) => Some("the disk is another member's"),
             (_, Some(node)) if self.too_much(node) => Some("no more disks may be lost before others have recovered"),
             (What::SwapDisk { node, with }, _)
-                if self.swapped.contains_key(node) || self.world.files(self.host(*with)).is_empty() =>
+                if [node, with].iter().any(|n| self.swapped.contains_key(n))
+                    || self.world.files(self.host(*with)).is_empty() =>
             {
                 Some("there is nothing to swap")
             }
@@ -58,7 +59,24 @@ impl Driver<'_> {
                 self.hunts.insert(i, Hunting { how: *how, after, hold, prey: None });
             }
             What::Flap { .. } => drop(self.flaps.insert(i, self.world.now())),
-            What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } => self.set_links(),
+            What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } | What::Corrupt { .. } => self.set_links(),
+            What::SynTimeout { a, b } => {
+                self.world.drop_syns(&[self.host(*a)], &[self.host(*b)], span);
+                self.world.drop_syns(&[self.host(*b)], &[self.host(*a)], span);
+            }
+            What::RotSnapshot { node } => {
+                self.take_down(*node, until, false);
+                self.rot_snapshot(*node);
+            }
+            What::MisdirectWrites { node, times } => {
+                self.watcher.suspect(*node, true);
+                self.world.misdirect_writes(self.host(*node), *times);
+            }
+            What::MisdirectReads { node, times } => {
+                self.take_down(*node, until, false);
+                self.watcher.disk_lost(*node);
+                self.world.misdirect_reads(self.host(*node), *times);
+            }
             What::Reset { a, b } => self.world.reset_connections(self.host(*a), self.host(*b)),
             What::HalfOpen { a, b } => self.world.half_open(self.host(*a), self.host(*b)),
             What::Crash { node } => self.take_down(*node, until, false),
@@ -144,7 +162,8 @@ impl Driver<'_> {
         }
         self.remark(format!("end {:?}", fault.what));
         match &fault.what {
-            What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } => self.set_links(),
+            What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } | What::Corrupt { .. } => self.set_links(),
+            What::MisdirectWrites { node, .. } => self.settle(*node),
             What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => self.resume(i),
             What::HuntLeaders { .. } => drop(self.hunts.remove(&i)),
             What::Flap { .. } => drop(self.flaps.remove(&i)),
@@ -155,6 +174,14 @@ impl Driver<'_> {
             What::SwapDisk { node, .. } => self.give_back(*node),
             _ => {}
         }
+    }
+
+    /// A member whose writes went astray starts again.
+    pub fn settle(&mut self, node: u8) {
+        self.world.misdirect_writes(self.host(node), 0);
+        self.watcher.suspect(node, false);
+        self.watcher.disk_lost(node);
+        self.take_down(node, self.world.now() + RESTART_DELAY, false);
     }
 
     /// A member gets its own disk back.
@@ -284,6 +311,9 @@ impl Driver<'_> {
                         What::SlowLink { node, bytes_per_s } if node == from || node == to => {
                             link.bandwidth = Some(link.bandwidth.map_or(bytes_per_s, |b| b.min(bytes_per_s)));
                         }
+                        What::Corrupt { a, b, rate } if [(a, b), (b, a)].contains(&(from, to)) => {
+                            link.corrupt = link.corrupt.max(rate);
+                        }
                         _ => {}
                     }
                 }
@@ -359,6 +389,19 @@ impl Driver<'_> {
         let records = 8_192 + 2 * u64::from(area);
         if !tail && records < end {
             self.world.rot(host, path, records..records + (end - records) / 2 + 1);
+        }
+    }
+
+    /// Flips a bit in the newest snapshot.
+    fn rot_snapshot(&mut self, node: u8) {
+        let host = self.host(node);
+        let is_snapshot =
+            |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("snapshot-"));
+        let snapshots = self.world.files(host).into_iter().filter(|(path, _)| is_snapshot(path));
+        if let Some((path, length)) = snapshots.last()
+            && self.world.rot(host, &path, 0..length).is_some()
+        {
+            self.watcher.disk_lost(node);
         }
     }
 

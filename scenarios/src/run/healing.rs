@@ -3,6 +3,7 @@
 use super::Liveness;
 use super::driver::{Driver, LOOK};
 use crate::client::probe;
+use crate::plan::What;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -81,7 +82,11 @@ impl Driver<'_> {
 
     fn end_all_faults(&mut self) {
         self.world.heal();
-        self.active.clear();
+        for i in std::mem::take(&mut self.active) {
+            if let What::MisdirectWrites { node, .. } = self.plan.faults[i].what {
+                self.settle(node);
+            }
+        }
         self.restarts.clear();
         self.mend_links();
         for node in 1..=self.plan.cluster.nodes {
@@ -89,6 +94,7 @@ impl Driver<'_> {
             self.world.slow_disk(host, 1, None);
             self.world.fail_syncs(host, 0);
             self.world.fill_disk(host, false);
+            self.world.misdirect_reads(host, 0);
             self.world.disarm(host);
             self.world.set_fault_points(host, BTreeMap::new());
             self.give_back(node);
