@@ -11,6 +11,7 @@
 
 use crate::events::EventKind;
 use crate::kernel::{Due, Kernel, park};
+use crate::links::Transit;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -179,14 +180,13 @@ impl Kernel {
     fn send(&mut self, id: u64, side: usize, payload: Payload) {
         let Some(conn) = self.net.conns.get(&id) else { return };
         let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
-        let mut segment = Segment { sent_at: self.now, at: 0, repeated: false, corrupt: false, payload };
-        (segment.at, segment.repeated) = self.transit(from, to, segment.len());
-        segment.corrupt = segment.len() > 0 && from != to && self.link(from, to).corrupts();
+        let len = if let Payload::Data(data) = &payload { data.len() } else { 0 };
+        let Transit { at, repeated, corrupt } = self.transit(from, to, len);
+        let sent_at = self.now;
         let Some(end) = self.net.conns.get_mut(&id).map(|conn| &mut conn.ends[side]) else { return };
         let first = end.flight.is_empty();
-        let at = segment.at.max(end.flight.back().map_or(0, |last| last.at));
-        segment.at = at;
-        end.flight.push_back(segment);
+        let at = at.max(end.flight.back().map_or(0, |last| last.at));
+        end.flight.push_back(Segment { sent_at, at, repeated, corrupt, payload });
         if first {
             self.schedule(at, Due::Deliver(id, side));
         }
@@ -214,7 +214,7 @@ impl Kernel {
         while let Some(segment) = from.flight.pop_front_if(|segment| segment.at <= now) {
             match segment.payload {
                 Payload::Data(mut data) => {
-                    if segment.corrupt {
+                    if segment.corrupt && !data.is_empty() {
                         corrupted += 1;
                         arrived.push(EventKind::Segment { from: from_addr, to: to_addr, what: "corrupted" });
                         // Any bit will do: no dice needed.
@@ -414,7 +414,7 @@ impl Kernel {
         conn.ends[side].clear_flight();
         conn.ends[side].error.get_or_insert(ErrorKind::ConnectionReset);
         let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
-        let (at, _) = self.transit(from, to, 0);
+        let at = self.transit(from, to, 0).at;
         self.schedule(at, Due::Reset(id, 1 - side));
     }
 

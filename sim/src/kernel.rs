@@ -246,7 +246,9 @@ impl Shared {
         let dropped = std::mem::take(&mut kernel.dropped);
         let dying = std::mem::take(&mut kernel.dying);
         drop(kernel);
-        kill(dying);
+        if !dying.is_empty() {
+            kill(dying);
+        }
         drop(dropped);
         wakers.into_iter().for_each(Waker::wake);
         result

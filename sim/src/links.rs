@@ -66,14 +66,46 @@ pub(crate) struct Link {
     busy_until: u64,
 }
 
+/// What a link does to something that is not lost on it.
+struct Passage {
+    at: u64,
+    late: bool,
+    limited: bool,
+}
+
+/// What becomes of a segment.
+pub(crate) struct Transit {
+    pub at: u64,
+    /// It is lost at least once and sent again.
+    pub repeated: bool,
+    /// Some of its bits are flipped on the way.
+    pub corrupt: bool,
+}
+
 impl Link {
     /// How many of `len` bytes one read or write moves.
     pub fn cut(&mut self, len: usize) -> usize {
         if self.dice.chance(self.config.partial) { 1 + self.dice.below(len as u64) as usize } else { len }
     }
 
+    /// When so many bytes that are sent now arrive, if they are not lost.
+    fn passage(&mut self, now: u64, len: usize) -> Passage {
+        let mut at = now;
+        if let Some(bandwidth) = self.config.bandwidth {
+            let span = u128::from(len as u64) * 1_000_000_000 / u128::from(bandwidth.max(1));
+            self.busy_until = self.busy_until.max(now).saturating_add(u64::try_from(span).unwrap_or(u64::MAX));
+            at = self.busy_until;
+        }
+        at = at.saturating_add(self.dice.span(self.config.latency));
+        let late = self.dice.chance(self.config.tail_chance);
+        if late {
+            at += self.dice.below(nanos(self.config.tail));
+        }
+        Passage { at, late, limited: self.config.bandwidth.is_some() && at > now + 1_000_000_000 }
+    }
+
     /// Whether the bits of a segment are flipped.
-    pub fn corrupts(&mut self) -> bool {
+    fn corrupts(&mut self) -> bool {
         self.dice.chance(self.config.corrupt)
     }
 
@@ -118,55 +150,32 @@ impl Kernel {
         })
     }
 
-    /// When a segment that is sent now arrives, and whether it is lost before. Loss shows as the delay of the
-    /// retransmissions that it takes.
-    pub fn transit(&mut self, from: u32, to: u32, len: usize) -> (u64, bool) {
+    /// When a segment that is sent now arrives. Loss shows as the delay of the retransmissions that it takes.
+    pub fn transit(&mut self, from: u32, to: u32, len: usize) -> Transit {
         let now = self.now;
         if from == to {
-            return (now + LOOPBACK_NS, false);
+            return Transit { at: now + LOOPBACK_NS, repeated: false, corrupt: false };
         }
-        let mut at = self.passage(from, to, len);
         let link = self.link(from, to);
+        let mut passage = link.passage(now, len);
         let mut sent = 1;
         while sent < link.config.sends_max && link.dice.chance(link.config.loss) {
-            at += link.retransmit_ns(sent);
+            passage.at += link.retransmit_ns(sent);
             sent += 1;
         }
+        let corrupt = link.corrupts();
+        self.note(&passage);
         if sent > 1 {
             self.effect("loss");
         }
-        (at, sent > 1)
-    }
-
-    /// When so many bytes that are sent now arrive, if they are not lost.
-    fn passage(&mut self, from: u32, to: u32, len: usize) -> u64 {
-        let now = self.now;
-        let link = self.link(from, to);
-        let mut at = now;
-        if let Some(bandwidth) = link.config.bandwidth {
-            let span = u128::from(len as u64) * 1_000_000_000 / u128::from(bandwidth.max(1));
-            link.busy_until = link.busy_until.max(now).saturating_add(u64::try_from(span).unwrap_or(u64::MAX));
-            at = link.busy_until;
-        }
-        at = at.saturating_add(link.dice.span(link.config.latency));
-        let late = link.dice.chance(link.config.tail_chance);
-        if late {
-            at += link.dice.below(nanos(link.config.tail));
-        }
-        let limited = link.config.bandwidth.is_some() && at > now + 1_000_000_000;
-        if late {
-            self.effect("delay");
-        }
-        if limited {
-            self.effect("bandwidth");
-        }
-        at
+        Transit { at: passage.at, repeated: sent > 1, corrupt }
     }
 
     /// When a datagram that is sent now arrives, and whether with flipped bits: never, once, or twice.
     pub fn datagram_transits(&mut self, from: u32, to: u32, len: usize) -> Vec<(u64, bool)> {
+        let now = self.now;
         if from == to {
-            return vec![(self.now + LOOPBACK_NS, false)];
+            return vec![(now + LOOPBACK_NS, false)];
         }
         let link = self.link(from, to);
         if link.dice.chance(link.config.loss) {
@@ -174,19 +183,31 @@ impl Kernel {
             return Vec::new();
         }
         let copies = if link.dice.chance(link.config.duplicate) { 2 } else { 1 };
+        let mut transits = Vec::new();
+        for _ in 0..copies {
+            let link = self.link(from, to);
+            let mut passage = link.passage(now, len);
+            if link.dice.chance(link.config.reorder) {
+                let held = link.dice.below(nanos(link.config.latency.1).saturating_mul(10));
+                passage.at = passage.at.saturating_add(held);
+            }
+            transits.push((passage.at, link.corrupts()));
+            self.note(&passage);
+        }
         if copies > 1 {
             self.effect("duplication");
         }
-        let mut transits = Vec::new();
-        for _ in 0..copies {
-            let mut at = self.passage(from, to, len);
-            let link = self.link(from, to);
-            if link.dice.chance(link.config.reorder) {
-                at = at.saturating_add(link.dice.below(nanos(link.config.latency.1).saturating_mul(10)));
-            }
-            transits.push((at, link.corrupts()));
-        }
         transits
+    }
+
+    /// Counts what slowed a passage.
+    fn note(&mut self, passage: &Passage) {
+        if passage.late {
+            self.effect("delay");
+        }
+        if passage.limited {
+            self.effect("bandwidth");
+        }
     }
 
     /// Whether a segment is kept from arriving now, by a block or a host without power. `to` none: no such host.

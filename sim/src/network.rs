@@ -136,7 +136,7 @@ impl Kernel {
         let to_host = self.host_at(host, to.ip());
         let ip = if to.ip().is_loopback() { to.ip() } else { ip_of(host) };
         let local = SocketAddr::new(ip, self.free_port(host));
-        let (at, _) = self.transit(host, to_host.unwrap_or(host), 0);
+        let at = self.transit(host, to_host.unwrap_or(host), 0).at;
         let attempt =
             Attempt { host, incarnation, local, to, to_host, sends: 1, conn: None, outcome: None, waker: None };
         self.net.attempts.insert(id, attempt);
@@ -172,7 +172,7 @@ impl Kernel {
             self.wakers.append(&mut listener.wakers);
             self.net.conns.insert(id, Conn { ends: [client, server], silent: false });
         }
-        let (at, _) = self.transit(to_host, from, 0);
+        let at = self.transit(to_host, from, 0).at;
         self.schedule(at, Due::SynAnswer(id));
     }
 
