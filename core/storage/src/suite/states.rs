@@ -78,6 +78,8 @@ impl Life {
         self.append(&mut storage, &[9_000]).await?;
         self.append(&mut storage, &[12_000, 10]).await?;
         self.own_snapshot(&mut storage, Index(5)).await?;
+        self.append(&mut storage, &[4_000]).await?;
+        self.append(&mut storage, &[50]).await?;
         self.append(&mut storage, &[22_000]).await?;
         self.append(&mut storage, &[300, 300]).await?;
         self.own_snapshot(&mut storage, Index(8)).await?;
