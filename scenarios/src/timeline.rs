@@ -59,7 +59,7 @@ impl Timeline {
             on_remark: Some(Box::new(move |at, text| remarks.lock().banner(at, text))),
             on_member: Some(Box::new(move |at, node, seen| members.lock().member(at, node, seen))),
             keep_history: true,
-            keep_script: false,
+            ..Options::default()
         }
     }
 
@@ -308,7 +308,7 @@ fn verdict(outcome: &Outcome, reproduce: &str) -> String {
 }
 
 /// An operation in a line.
-fn told(at: usize, o: &Operation) -> String {
+pub(crate) fn told(at: usize, o: &Operation) -> String {
     let answer = match (&o.response, o.return_ns) {
         (Some(response), Some(ns)) => format!("at {:.6} s zxid {:#x} {response:?}", ns as f64 / 1e9, o.zxid),
         _ => "never answered".into(),

@@ -1,17 +1,18 @@
 //! Looks over the members' shoulders: who leads, what was applied, whether the invariants hold after each step.
 
+use crate::run::OnRemark;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
-use crate::run::OnRemark;
 use synod_checkers::Finding;
 use synod_checkers::history::Applied;
 use synod_checkers::invariants::{Appended, Invariants, Observation, Role as Seat};
 use synod_node::Observer;
 use synod_node::replica::{Output, Replica, Role};
 use synod_sim::World;
+use synod_types::peer::PeerMessage;
 use synod_types::raft::Entry;
-use synod_types::{Index, Instant, Proposal, Term};
+use synod_types::{Index, Instant, NodeId, Proposal, Term};
 use tokio::sync::Notify;
 
 /// Shared by the members of a run.
@@ -41,6 +42,7 @@ pub struct Watched {
     pub states: BTreeSet<u64>,
     on_member: Option<OnMember>,
     on_remark: Option<OnRemark>,
+    on_message: Option<OnMessage>,
     invariants: Option<Invariants>,
     /// The incarnations last seen, and members whose disk lost something since.
     incarnations: BTreeMap<u8, u64>,
@@ -53,6 +55,22 @@ pub struct Watched {
 
 /// Called with a member's figures when they have changed: time, member, figures.
 pub type OnMember = Box<dyn FnMut(Instant, u8, &Seen) + Send>;
+
+/// Called with each message between members, when it is put on a link and when it is taken from one.
+pub type OnMessage = Box<dyn FnMut(Instant, Passing<'_>) + Send>;
+
+/// A message between members on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing<'a> {
+    /// Who sent it.
+    pub from: u8,
+    /// To whom.
+    pub to: u8,
+    /// Whether it has arrived.
+    pub arrived: bool,
+    /// What it says.
+    pub message: &'a PeerMessage,
+}
 
 /// A member, as last seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,11 +113,18 @@ impl Watcher {
         leaders.max_by_key(|(_, seen)| seen.term).map(|(id, _)| *id)
     }
 
-    /// Calls these functions with each change of a member's figures and each remark from now on. They must not use the
-    /// watcher or the world.
-    pub fn set_hooks(&self, on_member: Option<OnMember>, on_remark: Option<OnRemark>) {
+    /// Calls these functions with each change of a member's figures, each remark and each message from now on. They
+    /// must not use the watcher or the world.
+    pub fn set_hooks(&self, on_member: Option<OnMember>, on_remark: Option<OnRemark>, on_message: Option<OnMessage>) {
         let mut watched = self.lock();
-        (watched.on_member, watched.on_remark) = (on_member, on_remark);
+        (watched.on_member, watched.on_remark, watched.on_message) = (on_member, on_remark, on_message);
+    }
+
+    fn passes(&self, from: NodeId, to: NodeId, arrived: bool, message: &PeerMessage) {
+        let now = self.world.now();
+        if let Some(hook) = &mut self.lock().on_message {
+            hook(now, Passing { from: from.0, to: to.0, arrived, message });
+        }
     }
 
     /// Something that belongs to the run's story.
@@ -148,6 +173,14 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
+    fn sent(&self, from: NodeId, to: NodeId, message: &PeerMessage) {
+        self.passes(from, to, false, message);
+    }
+
+    fn received(&self, from: NodeId, to: NodeId, message: &PeerMessage) {
+        self.passes(from, to, true, message);
+    }
+
     fn stepped(&self, replica: &Replica, _appended: Option<u64>, outputs: &[Output]) {
         let raft = replica.consensus();
         let node = replica.config().id.0;
@@ -167,7 +200,11 @@ impl Observer for Watcher {
             hook(now, node, &seen);
         }
         let suspect = watched.suspects.contains(&node);
-        if !suspect && !seen.recovering && raft.durable_hard_state().term > Term(0) && !raft.durable_hard_state().recovering {
+        if !suspect
+            && !seen.recovering
+            && raft.durable_hard_state().term > Term(0)
+            && !raft.durable_hard_state().recovering
+        {
             watched.sound.insert(node);
         }
         watched.check_invariants(now, replica, outputs);
@@ -273,7 +310,9 @@ impl Watched {
         let mut members: Vec<_> = self
             .members
             .values()
-            .map(|s| (s.role as u8, rank(s.term), s.recovering, lag(ahead.0 - s.commit.0), lag(s.commit.0 - s.applied.0)))
+            .map(|s| {
+                (s.role as u8, rank(s.term), s.recovering, lag(ahead.0 - s.commit.0), lag(s.commit.0 - s.applied.0))
+            })
             .collect();
         members.sort_unstable();
         let mut hasher = DefaultHasher::new();

@@ -48,7 +48,9 @@ fn looking_does_not_change_a_run() {
         on_event: Some(Box::new(|_| {})),
         on_member: Some(Box::new(|_, _, _| {})),
         on_remark: Some(Box::new(move |_, text| keep.lock().unwrap().push(text))),
+        on_message: Some(Box::new(|_, _| {})),
         keep_history: true,
+        keep_script: false,
     };
     assert_eq!(run(&plan, Options::default()).hash, run(&plan, watched).hash);
     assert!(remarks.lock().unwrap().iter().any(|text| text == "all faults are over"));

@@ -199,6 +199,9 @@ impl Core {
             Input::Appended { sequence } => Some(*sequence),
             _ => None,
         };
+        if let (Input::Peer { from, message }, Some(observer)) = (&input, &shared.observer) {
+            observer.received(*from, shared.config.id, message);
+        }
         let mut outputs = std::mem::take(&mut self.outputs);
         self.replica.step(now, input, &mut outputs);
         self.outputs = outputs;
@@ -245,6 +248,9 @@ impl Core {
                 Output::Send { to, message } => {
                     let Some(link) = self.links.get_mut(&to) else { continue };
                     if link.up {
+                        if let Some(observer) = &shared.observer {
+                            observer.sent(shared.config.id, to, &message);
+                        }
                         tracing::trace!(member = shared.config.id.0, to = to.0, ?message, "send");
                         synod_wire::peer::put_message(&mut link.outbox, &message);
                         link.wake.notify_one();

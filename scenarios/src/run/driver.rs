@@ -2,6 +2,7 @@
 
 use super::{Options, Outcome};
 use crate::client::{Client, Signals};
+use crate::leaks;
 use crate::plan::{Hunt, Plan};
 use crate::recorder::Recorder;
 use crate::watcher::Watcher;
@@ -88,7 +89,7 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         hit: BTreeMap::new(),
         kinds: BTreeMap::new(),
     };
-    driver.watcher.set_hooks(options.on_member, options.on_remark);
+    driver.watcher.set_hooks(options.on_member, options.on_remark, options.on_message);
     if options.keep_script {
         driver.recorder.keep_script();
     }
@@ -167,6 +168,9 @@ impl Driver<'_> {
                 self.world.jump_wall_clock(self.host(node), offset);
             }
             self.start(node);
+        }
+        if let Some(leak) = self.plan.leak {
+            self.world.start(self.clients, move |env| leaks::run(env, leak));
         }
         for id in 1..=self.plan.workload.clients {
             let (recorder, signals) = (self.recorder.clone(), self.signals.clone());

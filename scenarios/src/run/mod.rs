@@ -11,7 +11,7 @@ mod faults;
 mod healing;
 
 use crate::plan::{Plan, Profile, Step, What};
-use crate::watcher::OnMember;
+use crate::watcher::{OnMember, OnMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use synod_checkers::Finding;
@@ -90,6 +90,8 @@ pub struct Options {
     pub on_remark: Option<OnRemark>,
     /// Called with changes of a member's figures.
     pub on_member: Option<OnMember>,
+    /// Called with messages between members.
+    pub on_message: Option<OnMessage>,
     /// Keep the history.
     pub keep_history: bool,
     /// Keep what clients set out to do.
