@@ -1,6 +1,7 @@
 //! Whether a seed is always the same run: twice in this process, once in another, which may be another build.
 
 use crate::exit::Exit;
+use crate::leaks;
 use crate::plan::{Overrides, Plan};
 use crate::pool::in_order;
 use crate::progress::Progress;
@@ -42,14 +43,14 @@ pub fn hash(seed: u64, overrides: &Overrides) -> u128 {
     run(&Plan::of_seed(seed, overrides), Options::default()).hash
 }
 
-/// Every event of a seed, one line each.
-pub fn events(seed: u64, overrides: &Overrides) -> Vec<String> {
+/// Every event of a run, one line each.
+pub fn events(plan: &Plan) -> Vec<String> {
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let keep = lines.clone();
     let on_event = Box::new(move |event: &synod_sim::SimEvent| {
         keep.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(format!("{event:?}"));
     });
-    run(&Plan::of_seed(seed, overrides), Options { on_event: Some(on_event), ..Options::default() });
+    run(plan, Options { on_event: Some(on_event), ..Options::default() });
     std::mem::take(&mut *lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
@@ -80,6 +81,7 @@ fn lines_of(
 /// # Errors
 /// The other program cannot be run, or does not answer as this one would.
 pub fn audit(request: &Request, progress: &mut Progress) -> Result<Option<Divergence>, String> {
+    leaks::prepare(request.overrides.leak);
     let mut here = Vec::new();
     let mut diverged = None;
     let twice = |seed| (hash(seed, &request.overrides), hash(seed, &request.overrides));
@@ -93,7 +95,8 @@ pub fn audit(request: &Request, progress: &mut Progress) -> Result<Option<Diverg
         ControlFlow::Break(())
     });
     if let Some((seed, hashes)) = diverged {
-        let event = first_difference(events(seed, &request.overrides), events(seed, &request.overrides));
+        let plan = Plan::of_seed(seed, &request.overrides);
+        let event = differing(&events(&plan), &events(&plan));
         return Ok(Some(Divergence { seed, place: "in one process", hashes, event }));
     }
     let mut arguments = vec!["hashes".to_string(), "--jobs".into(), request.jobs.to_string(), "--seeds".into()];
@@ -117,12 +120,17 @@ pub fn audit(request: &Request, progress: &mut Progress) -> Result<Option<Diverg
         theirs.push(line);
         Ok(())
     })?;
-    let event = first_difference(events(seed, &request.overrides), theirs);
+    let event = differing(&events(&Plan::of_seed(seed, &request.overrides)), &theirs);
     Ok(Some(Divergence { seed, place: "in another process", hashes, event }))
 }
 
-fn first_difference(here: Vec<String>, there: Vec<String>) -> Option<(usize, Option<String>, Option<String>)> {
-    let at = (0..here.len().max(there.len())).find(|at| here.get(*at) != there.get(*at))?;
+/// Where two runs begin to differ.
+pub fn first_difference(here: &[String], there: &[String]) -> Option<usize> {
+    (0..here.len().max(there.len())).find(|at| here.get(*at) != there.get(*at))
+}
+
+fn differing(here: &[String], there: &[String]) -> Option<(usize, Option<String>, Option<String>)> {
+    let at = first_difference(here, there)?;
     Some((at + 1, here.get(at).cloned(), there.get(at).cloned()))
 }
 
@@ -153,9 +161,9 @@ mod tests {
     #[test]
     fn the_first_difference_is_named() {
         let lines = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
-        assert_eq!(first_difference(lines("a b c"), lines("a b c")), None);
-        let differs = first_difference(lines("a b c"), lines("a x c")).unwrap();
+        assert_eq!(differing(&lines("a b c"), &lines("a b c")), None);
+        let differs = differing(&lines("a b c"), &lines("a x c")).unwrap();
         assert_eq!(differs, (2, Some("b".into()), Some("x".into())));
-        assert_eq!(first_difference(lines("a b"), lines("a")).unwrap(), (2, Some("b".into()), None));
+        assert_eq!(differing(&lines("a b"), &lines("a")).unwrap(), (2, Some("b".into()), None));
     }
 }

@@ -9,6 +9,9 @@
 //! | `watcher` | what the members do, seen from inside |
 //! | `campaign`, `coverage` | many seeds, and what they ought to reach |
 //! | `timeline` | one run as a person reads it |
+//! | `shrink`, `explain` | the smallest plan that fails, and why it does |
+//! | `record` | how a kept plan went, and whether it still goes that way |
+//! | `leaks` | what no seed decides, planted for `audit` |
 //! | `audit` | whether a seed is always the same run |
 //! | `kill_table` | which planted bugs are found |
 //! | `pool`, `progress`, `exit` | all cores, how far, how it ended |
@@ -18,13 +21,16 @@ pub mod campaign;
 pub mod client;
 pub mod coverage;
 pub mod exit;
+pub mod explain;
 pub mod kill_table;
+pub mod leaks;
 pub mod plan;
 pub mod pool;
 pub mod progress;
 pub mod record;
 pub mod recorder;
 pub mod run;
+pub mod shrink;
 
 pub mod timeline;
 pub mod watcher;

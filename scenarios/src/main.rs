@@ -23,6 +23,10 @@ struct CommandLine {
 enum Command {
     Run(command::run::Arguments),
     Replay(command::replay::Arguments),
+    Shrink(command::shrink::Arguments),
+    Explain(command::explain::Arguments),
+    Promote(command::promote::Arguments),
+    Diff(command::diff::Arguments),
     Audit(command::audit::Arguments),
     Mutants(command::mutants::Arguments),
     Check(command::check::Arguments),
@@ -46,6 +50,10 @@ fn main() -> ExitCode {
     let outcome = match line.command {
         Command::Run(arguments) => command::run::run(&arguments),
         Command::Replay(arguments) => command::replay::replay(&arguments),
+        Command::Shrink(arguments) => command::shrink::shrink(&arguments),
+        Command::Explain(arguments) => command::explain::explain(&arguments),
+        Command::Promote(arguments) => command::promote::promote(&arguments),
+        Command::Diff(arguments) => command::diff::diff(&arguments),
         Command::Audit(arguments) => command::audit::audit(&arguments),
         Command::Mutants(arguments) => command::mutants::mutants(&arguments),
         Command::Check(arguments) => command::check::check(&arguments),

@@ -5,6 +5,8 @@ use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use synod_scenarios::audit::{self, Divergence, Request};
 use synod_scenarios::exit::Exit;
+use synod_scenarios::leaks;
+use synod_scenarios::plan::Plan;
 use synod_scenarios::pool::in_order;
 use synod_scenarios::progress::Progress;
 
@@ -67,7 +69,8 @@ pub fn audit(arguments: &Arguments) -> Result<Exit, Failed> {
         Some(divergence) => {
             let (from, other) = (divergence.seed, arguments.binary.as_ref());
             let binary = other.map_or(String::new(), |path| format!(" --binary {}", path.display()));
-            print(&format!("{divergence}\ncargo sim audit --seeds {from}..{}{binary}\n", from + 1))?;
+            let flags: String = request.overrides.flags().iter().map(|word| format!(" {word}")).collect();
+            print(&format!("{divergence}\ncargo sim audit --seeds {from}..{}{flags}{binary}\n", from + 1))?;
             Ok(Divergence::EXIT)
         }
     }
@@ -75,6 +78,7 @@ pub fn audit(arguments: &Arguments) -> Result<Exit, Failed> {
 
 pub fn hashes(arguments: &HashesArguments) -> Result<Exit, Failed> {
     let overrides = arguments.knobs.overrides()?;
+    leaks::prepare(overrides.leak);
     hush_panics();
     let mut printed = Ok(());
     in_order(
@@ -91,8 +95,9 @@ pub fn hashes(arguments: &HashesArguments) -> Result<Exit, Failed> {
 
 pub fn events(arguments: &EventsArguments) -> Result<Exit, Failed> {
     let overrides = arguments.knobs.overrides()?;
+    leaks::prepare(overrides.leak);
     hush_panics();
-    let mut text = audit::events(arguments.seed, &overrides).join("\n");
+    let mut text = audit::events(&Plan::of_seed(arguments.seed, &overrides)).join("\n");
     text.push('\n');
     print(&text)?;
     Ok(Exit::Held)

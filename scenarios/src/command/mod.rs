@@ -2,16 +2,21 @@
 
 pub mod audit;
 pub mod check;
+pub mod diff;
+pub mod explain;
 pub mod model;
 pub mod mutants;
+pub mod promote;
 pub mod replay;
 pub mod run;
+pub mod shrink;
 
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::Path;
 use synod_scenarios::exit::Exit;
-use synod_scenarios::plan::{Overrides, Profile};
+use synod_scenarios::leaks;
+use synod_scenarios::plan::{Leak, Overrides, Plan, Profile};
 use synod_types::Mutant;
 
 /// Why a command did not do what was asked.
@@ -44,6 +49,48 @@ pub struct Knobs {
     /// Plants a bug; `synod-sim mutants` lists them
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// Plants a leak of what no seed decides, to see `audit` find it
+    #[arg(long, hide_short_help = true)]
+    leak: Option<Leak>,
+}
+
+/// What is run: a seed with what the command line fixes of it, or a plan from a file.
+#[derive(clap::Args)]
+pub struct Subject {
+    /// A seed, or the file of a plan
+    #[arg(value_name = "SEED|PLAN.json")]
+    what: String,
+    #[command(flatten)]
+    knobs: Knobs,
+}
+
+impl Subject {
+    /// The plan, and the words that name it on a command line.
+    pub fn plan(&self) -> Result<(Plan, String), Failed> {
+        of_text(&self.what, &self.knobs)
+    }
+}
+
+/// The plan that a seed or a file is, and the words that name it on a command line.
+pub fn of_text(what: &str, knobs: &Knobs) -> Result<(Plan, String), Failed> {
+    let overrides = knobs.overrides()?;
+    leaks::prepare(overrides.leak);
+    let words = |name: &str| [vec![name.to_string()], overrides.flags()].concat().join(" ");
+    if let Ok(seed) = what.parse() {
+        return Ok((Plan::of_seed(seed, &overrides), words(what)));
+    }
+    let text = std::fs::read_to_string(what).map_err(|e| format!("read {what}: {e}; expected a seed or a plan"))?;
+    let mut plan = Plan::parse(&text).map_err(|e| format!("{what}: {e}"))?;
+    let Overrides { mutant: planted, leak, .. } = overrides.clone();
+    if (Overrides { mutant: planted.clone(), leak, ..Overrides::default() }) != overrides {
+        return Err(Failed::from(format!("{what}: a plan says itself how many members, seconds and operations")));
+    }
+    plan.mutant = planted.or(plan.mutant);
+    plan.leak = leak.or(plan.leak);
+    if let Some(name) = &plan.mutant {
+        mutant(name).map_err(|e| format!("{what}: {}", e.what))?;
+    }
+    Ok((plan, words(what)))
 }
 
 impl Knobs {
@@ -57,6 +104,7 @@ impl Knobs {
             operations: self.operations,
             profile: self.profile,
             mutant: self.mutant.clone(),
+            leak: self.leak,
         })
     }
 }

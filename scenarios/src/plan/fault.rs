@@ -170,22 +170,39 @@ impl What {
 
     /// The machines that it names.
     pub fn members(&self) -> Vec<u8> {
+        let mut members = Vec::new();
+        self.clone().for_each_member(|node| {
+            members.push(node);
+            Some(node)
+        });
+        members
+    }
+
+    /// Gives each machine that it names another number. One without a number leaves a group; elsewhere it makes the
+    /// fault impossible: then the answer is `false`.
+    pub fn for_each_member(&mut self, mut number: impl FnMut(u8) -> Option<u8>) -> bool {
+        let mut one = |node: &mut u8| number(*node).map(|new| *node = new).is_some();
         match self {
-            What::Partition { side } => side.clone(),
-            What::PowerFailure { nodes } => nodes.clone(),
-            What::PartialPartition { pairs } => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
+            What::Partition { side: group } | What::PowerFailure { nodes: group } => {
+                group.retain_mut(&mut one);
+                !group.is_empty()
+            }
+            What::PartialPartition { pairs } => {
+                pairs.retain_mut(|(a, b)| one(a) & one(b));
+                !pairs.is_empty()
+            }
             What::OneWay { from: a, to: b }
             | What::SwapDisk { node: a, with: b }
             | What::Corrupt { a, b, .. }
             | What::SynTimeout { a, b }
             | What::Reset { a, b }
             | What::HalfOpen { a, b }
-            | What::Flap { a, b, .. } => vec![*a, *b],
+            | What::Flap { a, b, .. } => one(a) & one(b),
             What::IsolateLeader
             | What::CrashLeader
             | What::PauseLeader
             | What::HuntLeaders { .. }
-            | What::RollingRestart { .. } => Vec::new(),
+            | What::RollingRestart { .. } => true,
             What::Delay { node, .. }
             | What::Loss { node, .. }
             | What::Crash { node }
@@ -193,19 +210,19 @@ impl What {
             | What::Wipe { node }
             | What::Rot { node }
             | What::RotTail { node }
+            | What::RotSnapshot { node }
+            | What::ReadErrors { node }
+            | What::MisdirectWrites { node, .. }
+            | What::MisdirectReads { node, .. }
             | What::ClockJump { node, .. }
             | What::ClockDrift { node, .. }
             | What::SlowDisk { node, .. }
-            | What::FlushFails { node }
-            | What::DiskFull { node }
+            | What::StuckDisk { node }
             | What::SlowLink { node, .. }
             | What::Suspend { node }
-            | What::StuckDisk { node }
-            | What::Fall { node, .. }
-            | What::RotSnapshot { node }
-            | What::MisdirectWrites { node, .. }
-            | What::MisdirectReads { node, .. }
-            | What::ReadErrors { node } => vec![*node],
+            | What::FlushFails { node }
+            | What::DiskFull { node }
+            | What::Fall { node, .. } => one(node),
         }
     }
 

@@ -43,9 +43,26 @@ pub struct Plan {
     /// The planted bug, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
+    /// A planted leak of what no seed decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<Leak>,
     /// How it went when it was kept, so that a replay can tell whether it still goes that way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Recorded>,
+}
+
+/// What leaks into a run from outside, if somebody plants it, to see `audit` find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leak {
+    /// The order of a hash map whose keys outlive the run.
+    HashOrder,
+    /// The time of day.
+    WallClock,
+    /// The number of the run's thread.
+    ThreadId,
+    /// Where something lies in memory.
+    Address,
 }
 
 /// How bad the world is.

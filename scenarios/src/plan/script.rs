@@ -20,19 +20,47 @@ pub struct Step {
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(missing_docs)]
 pub enum Operation {
-    Set { path: String, conditional: bool },
-    Create { path: String },
-    Delete { path: String, conditional: bool },
-    Ephemeral { path: String },
-    Sequential { ephemeral: bool },
-    Multi { parts: Vec<Part> },
-    Get { path: String, watch: bool },
-    Exists { path: String, watch: bool },
-    Children { path: String, watch: bool },
+    Set {
+        path: String,
+        conditional: bool,
+    },
+    Create {
+        path: String,
+    },
+    Delete {
+        path: String,
+        conditional: bool,
+    },
+    Ephemeral {
+        path: String,
+    },
+    Sequential {
+        ephemeral: bool,
+    },
+    Multi {
+        parts: Vec<Part>,
+    },
+    Get {
+        path: String,
+        watch: bool,
+    },
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    Children {
+        path: String,
+        watch: bool,
+    },
     /// A sync and a read that follows it.
-    SyncGet { path: String },
+    SyncGet {
+        path: String,
+    },
     /// A write and, without waiting for it, a read of the same node.
-    SetGet { path: String, conditional: bool },
+    SetGet {
+        path: String,
+        conditional: bool,
+    },
     /// The session ends and a new one begins.
     Reopen,
     /// The connection ends and the session goes on elsewhere.
@@ -40,7 +68,9 @@ pub enum Operation {
     /// A resume with a wrong password.
     Intrude,
     /// No request and no ping for so long, milliseconds.
-    Silence { for_ms: u64 },
+    Silence {
+        for_ms: u64,
+    },
 }
 
 /// Part of a multi.

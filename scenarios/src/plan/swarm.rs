@@ -1,6 +1,7 @@
 //! A seed becomes a plan: a random subset of everything, each with its own intensity.
 
-use super::{Cluster, Fault, Mix, Place, Plan, Profile, SCHEMA, What, Workload, scenes};
+use super::{Cluster, Fault, Leak, Mix, Place, Plan, Profile, SCHEMA, What, Workload, scenes};
+use clap::ValueEnum;
 use std::collections::BTreeMap;
 use synod_sim::Dice;
 
@@ -28,6 +29,8 @@ pub struct Overrides {
     pub profile: Option<Profile>,
     /// The planted bug.
     pub mutant: Option<String>,
+    /// The planted leak.
+    pub leak: Option<Leak>,
 }
 
 impl Overrides {
@@ -39,6 +42,7 @@ impl Overrides {
             ("--operations", self.operations.map(|n| n.to_string())),
             ("--profile", self.profile.map(|p| p.name().to_string())),
             ("--mutant", self.mutant.clone()),
+            ("--leak", self.leak.and_then(|l| l.to_possible_value()).map(|l| l.get_name().to_string())),
         ];
         let given = named.into_iter().filter_map(|(name, value)| value.map(|value| [name.to_string(), value]));
         given.flatten().collect()
@@ -132,10 +136,21 @@ impl Plan {
         let faults = faults(seed, &swarm, &cluster, horizon_ms);
         let fault_points = fault_points(seed, &swarm);
         let mutant = overrides.mutant.clone();
-        Plan { schema: SCHEMA, about: None, seed, profile, cluster, workload, faults, fault_points, mutant, recorded: None }
+        Plan {
+            schema: SCHEMA,
+            about: None,
+            seed,
+            profile,
+            cluster,
+            workload,
+            faults,
+            fault_points,
+            mutant,
+            leak: overrides.leak,
+            recorded: None,
+        }
     }
 }
-
 
 fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     let mut d = Dice::numbered(seed, stream::WORKLOAD);

@@ -354,7 +354,6 @@ impl Driver<'_> {
         }
     }
 
-
     /// The log segments of a member with the end of what is written in each.
     fn written_segments(&self, node: u8) -> Vec<(PathBuf, u64)> {
         let host = self.host(node);
