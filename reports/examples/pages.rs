@@ -347,18 +347,20 @@ fn campaign(seeds: u64) -> Campaign {
             ("torn write", 12_740),
         ]),
         faults_planned: counts(&[
-            ("clock drift", 46_100),
-            ("clock jump", 26_500),
+            ("clock-drift", 46_100),
+            ("clock-jump", 26_500),
             ("crash", 35_200),
-            ("disk full", 31_400),
-            ("failed sync", 9_900),
+            ("disk-full", 31_400),
+            ("flush-fails", 9_900),
             ("half-open", 55_000),
-            ("misdirected write", 2_200),
+            ("hunt-leaders", 2_200),
             ("partition", 94_000),
             ("pause", 41_500),
             ("rot", 6_100),
-            ("torn write", 17_000),
+            ("wipe", 1_700),
         ]),
+        faults_held_back: counts(&[("rot", 2_040), ("wipe", 610)]),
+        promoted: [("a-torn-tail-loses-no-write".to_string(), true)].into(),
         sometimes: counts(&[
             ("node.snapshot_received", 3791),
             ("node.snapshot_sent", 8968),
@@ -398,6 +400,7 @@ fn red() -> Campaign {
         sentence: sentence.into(),
         seeds,
         reproduce: format!("cargo sim replay {seed} --profile hostile"),
+        page: Some(format!("red-seed-{seed}.html")),
     };
     let lost =
         "client 2 was not told of the change of /k7 at 12.203 s (zxid 0x200000004) before it read it at 12.481 s";

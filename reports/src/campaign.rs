@@ -40,8 +40,13 @@ pub struct Campaign {
     /// How often each kind of fault took effect: a partition that blocked at least one segment, and so on. A kind that
     /// never did is there with 0.
     pub faults: BTreeMap<String, u64>,
-    /// How often plans asked for each kind of fault.
+    /// How often each kind of fault of the plans was done. These are the plans' kinds: one kind may take effect in
+    /// several ways.
     pub faults_planned: BTreeMap<String, u64>,
+    /// How often one was not done: the disks of too many members would have lost what they held, or nothing was there
+    /// to be damaged.
+    #[serde(default)]
+    pub faults_held_back: BTreeMap<String, u64>,
     /// How often each rare state was reached. One that never was is there with 0.
     pub sometimes: BTreeMap<String, u64>,
     /// Resident memory.
@@ -69,6 +74,9 @@ pub struct Campaign {
     /// Whether the plan that must fail did; absent when it was not run.
     #[serde(default)]
     pub canary: Option<bool>,
+    /// Whether each of the promoted plans held: failures of the past that must not come back.
+    #[serde(default)]
+    pub promoted: BTreeMap<String, bool>,
     /// The campaigns that this one was merged from; none when it ran in one piece. By seed.
     #[serde(default)]
     pub shards: Vec<Shard>,
@@ -92,7 +100,7 @@ pub struct Shard {
 pub struct Acknowledged {
     /// In all seeds.
     pub total: u64,
-    /// In the seed in the middle.
+    /// In the seed in the middle; at most 1/16 too large.
     pub median: u64,
 }
 
@@ -124,17 +132,45 @@ pub struct Failure {
     pub seeds: u64,
     /// The command that shows it again.
     pub reproduce: String,
+    /// The file of its page, beside the campaign's, if it has one.
+    #[serde(default)]
+    pub page: Option<String>,
 }
 
 impl Campaign {
+    /// A campaign from its JSON file.
+    ///
+    /// # Errors
+    /// What is not JSON, is cut in the middle, has another schema or lacks something: with the line and column.
+    pub fn parse(text: &str) -> Result<Campaign, String> {
+        /// Says which schema the rest has.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let read = |error: serde_json::Error| format!("read campaign: {error}");
+        let Head { schema } = serde_json::from_str(text).map_err(read)?;
+        match schema {
+            crate::SCHEMA => serde_json::from_str(text).map_err(read),
+            _ => Err(format!("read campaign: schema {schema}, this program knows {}", crate::SCHEMA)),
+        }
+    }
+
     /// The points that no seed reached.
     pub fn missed(&self) -> Vec<&str> {
         self.sometimes.iter().filter(|(_, hits)| **hits == 0).map(|(point, _)| point.as_str()).collect()
     }
 
-    /// Whether so many seeds ran that one of them must have reached each point.
+    /// Whether so many seeds ran that one of them must have reached each point. Calm ones alone cannot: where no disk
+    /// loses what it holds, nothing has to be restored.
     pub fn must_reach_all(&self) -> bool {
-        self.seeds >= SEEDS_OF_ALL_POINTS
+        let only_calm = !self.profiles.is_empty() && self.profiles.keys().all(|profile| profile == "calm");
+        self.seeds >= SEEDS_OF_ALL_POINTS && !only_calm
+    }
+
+    /// The promoted plans that do not hold any more.
+    pub fn broken_again(&self) -> Vec<&str> {
+        self.promoted.iter().filter(|(_, held)| !**held).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The worst of what seeds showed. Missed points and a silent canary count elsewhere: no seed broke a promise.
@@ -190,6 +226,11 @@ impl fmt::Display for Campaign {
         writeln!(f, "faults that took effect")?;
         for (kind, hits) in &self.faults {
             writeln!(f, "  {kind:<40} {hits:>10}{}", if *hits == 0 { "  never" } else { "" })?;
+        }
+        if !self.faults_held_back.is_empty() {
+            let of = |(kind, times): (&String, &u64)| format!("{kind} {times}");
+            let kinds: Vec<String> = self.faults_held_back.iter().map(of).collect();
+            writeln!(f, "held back, lest too many disks lose what they hold: {}", kinds.join(", "))?;
         }
         writeln!(f, "sometimes points")?;
         for (point, hits) in &self.sometimes {
@@ -257,6 +298,17 @@ impl Campaign {
             }
             writeln!(f)?;
         }
+        match (self.promoted.len(), self.broken_again()) {
+            (0, _) => {}
+            (plans, broken) if broken.is_empty() => writeln!(f, "promoted plans: {plans} held")?,
+            (plans, broken) => {
+                writeln!(f, "promoted plans: {} of {plans} BROKEN: {}", broken.len(), broken.join(", "))?
+            }
+        }
+        let missed = self.missed();
+        if self.must_reach_all() && !missed.is_empty() {
+            writeln!(f, "{} seeds MISSED {} points: {}", self.seeds, missed.len(), missed.join(", "))?;
+        }
         match self.canary {
             None => Ok(()),
             Some(true) => writeln!(f, "canary: failed, as it must"),
@@ -307,6 +359,7 @@ mod tests {
                 sentence: "a change\nwas not told".into(),
                 seeds: 3,
                 reproduce: "cargo sim replay 17".into(),
+                page: None,
             }],
             ..Campaign::default()
         }
@@ -337,6 +390,7 @@ mod tests {
               "faults_planned": {
                 "crash": 14
               },
+              "faults_held_back": {},
               "sometimes": {
                 "raft.truncated": 7,
                 "raft.vote_restored": 0
@@ -354,7 +408,8 @@ mod tests {
                   "severity": "safety",
                   "sentence": "a change\nwas not told",
                   "seeds": 3,
-                  "reproduce": "cargo sim replay 17"
+                  "reproduce": "cargo sim replay 17",
+                  "page": null
                 }
               ],
               "profiles": {},
@@ -378,6 +433,7 @@ mod tests {
               "liveness": {},
               "lawfully_stuck": 0,
               "canary": null,
+              "promoted": {},
               "shards": []
             }
         "#]]

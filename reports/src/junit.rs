@@ -1,5 +1,5 @@
 //! A campaign as JUnit's XML, which every CI server shows: a test case for the campaign, one for each rule that was
-//! broken, one for the rare states, one for the canary.
+//! broken, one for the rare states, one for each promoted plan, one for the canary.
 //!
 //! Source: the schema of Maven Surefire's reports, which Jenkins, GitLab and GitHub's test reporters read.
 
@@ -37,6 +37,11 @@ fn cases(campaign: &Campaign) -> Vec<Case> {
         cases.push(Case { name: failure.fingerprint.clone(), result: broken(failure) });
     }
     cases.push(Case { name: "sometimes points".into(), result: points(campaign) });
+    for (name, held) in &campaign.promoted {
+        let message = "a failure of the past is back".to_string();
+        let result = if *held { Result::Passed } else { failed_with("promoted", message, String::new()) };
+        cases.push(Case { name: format!("plan {name}"), result });
+    }
     if let Some(failed) = campaign.canary {
         cases.push(Case { name: "canary".into(), result: canary(failed) });
     }

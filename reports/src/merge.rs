@@ -72,6 +72,7 @@ impl Campaign {
         };
         add(&mut self.faults, part.faults);
         add(&mut self.faults_planned, part.faults_planned);
+        add(&mut self.faults_held_back, part.faults_held_back);
         add(&mut self.sometimes, part.sometimes);
         add(&mut self.profiles, part.profiles);
         for (name, histogram) in part.liveness {
@@ -79,6 +80,10 @@ impl Campaign {
         }
         // A canary that was silent anywhere is silent: that shard cannot have seen failures.
         self.canary = self.canary.into_iter().chain(part.canary).reduce(|a, b| a && b);
+        // A plan that broke anywhere is broken.
+        for (name, held) in part.promoted {
+            self.promoted.entry(name).and_modify(|all| *all &= held).or_insert(held);
+        }
         for failure in part.failures {
             match self.failures.iter_mut().find(|known| known.fingerprint == failure.fingerprint) {
                 Some(known) => {

@@ -5,7 +5,7 @@ use super::{COPY, STYLE, badge, command, escape, fill, grouped};
 use crate::campaign::{Campaign, Failure};
 use crate::growth::Growth;
 use crate::run::Verdict;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const TEMPLATE: &str = include_str!("campaign.html");
@@ -79,6 +79,10 @@ fn sentence(campaign: &Campaign) -> String {
         1 => text += ", all in the same way",
         n => _ = write!(text, ", in {n} different ways"),
     }
+    let again = campaign.broken_again();
+    if !again.is_empty() {
+        let _ = write!(text, "; back again: {}", again.join(", "));
+    }
     if campaign.canary == Some(false) {
         text += "; but the plan that must fail did not, so failures would not be seen";
     }
@@ -112,14 +116,17 @@ fn failure(failure: &Failure) -> String {
     };
     format!(
         "<li class=\"{severity}\"><div class=\"rule\">{}<span>{}/{}</span><span>seed {}, {} in all</span></div>\
-         <p class=\"said\">{}</p>{}</li>",
+         <p class=\"said\">{}</p>{}{}</li>",
         badge(severity, severity.word()),
         escape(&failure.oracle),
         escape(&failure.rule),
         failure.seed,
         many(failure.seeds.max(1), "seed"),
         escape(&failure.sentence),
-        command(&failure.reproduce)
+        command(&failure.reproduce),
+        failure.page.as_ref().map_or(String::new(), |page| {
+            format!("<p class=\"diagram\"><a href=\"{}\">How it happened</a></p>", escape(page))
+        })
     )
 }
 
@@ -151,6 +158,10 @@ fn figures(campaign: &Campaign) -> String {
     ];
     if campaign.lawfully_stuck > 0 {
         all.push((grouped(campaign.lawfully_stuck), "lawfully stuck: the damage forbids progress".into(), false));
+    }
+    if !campaign.promoted.is_empty() {
+        let (plans, broken) = (campaign.promoted.len(), campaign.broken_again().len());
+        all.push((of(plans - broken, plans), "promoted plans held".into(), broken > 0));
     }
     if let Some(failed) = campaign.canary {
         let told = if failed { ("failed", "canary, as it must") } else { ("silent", "canary: it had to fail") };
@@ -226,45 +237,56 @@ fn capitalised(text: &str) -> String {
 // -- tables
 
 fn counts(campaign: &Campaign) -> String {
-    let Campaign { faults, faults_planned, sometimes, .. } = campaign;
+    let Campaign { faults, faults_planned, faults_held_back, sometimes, .. } = campaign;
+    let of = |counts: &BTreeMap<String, u64>, kind: &str| counts.get(kind).copied().unwrap_or(0);
     let mut html = String::from("<div class=\"halves\">");
-    if !faults.is_empty() {
-        let most = faults.values().max().copied().unwrap_or(0);
-        html += "<section aria-label=\"Faults\"><h2>Faults</h2><table class=\"counts\"><thead><tr><th scope=\"col\">kind</th>\
-                 <th scope=\"col\" class=\"number\">planned</th><th scope=\"col\" class=\"number\">took effect</th>\
-                 <th class=\"meter\"></th></tr></thead><tbody>";
-        for (kind, hits) in rarest_first(faults) {
-            let planned = faults_planned.get(kind).map_or("–".into(), |n| grouped(*n));
-            html += &row(kind, &[planned], *hits, most, "never");
-        }
-        html += "</tbody></table><p class=\"note\">A kind without a plan is part of the weather: it has a rate, not a time. Bars are logarithmic.</p></section>";
-    }
-    if !sometimes.is_empty() {
-        let most = sometimes.values().max().copied().unwrap_or(0);
-        html += "<section aria-label=\"Points\"><h2>Points</h2><table class=\"counts\"><thead><tr><th scope=\"col\">rare state</th>\
-                 <th scope=\"col\" class=\"number\">reached</th><th class=\"meter\"></th></tr></thead><tbody>";
-        for (point, hits) in rarest_first(sometimes) {
-            html += &row(point, &[], *hits, most, "not reached");
-        }
-        html += "</tbody></table></section>";
+    html += &table("Faults", ["took effect as", "", "times"], faults.iter().map(|(k, n)| (k, None, *n)), "never");
+    html +=
+        &table("Points", ["rare state", "", "reached"], sometimes.iter().map(|(k, n)| (k, None, *n)), "not reached");
+    let kinds: BTreeSet<&String> = faults_planned.keys().chain(faults_held_back.keys()).collect();
+    let held_back = if faults_held_back.is_empty() { "" } else { "held back" };
+    let told = |kind| if held_back.is_empty() { None } else { Some(of(faults_held_back, kind)) };
+    let plans = kinds.into_iter().map(|kind| (kind, told(kind), of(faults_planned, kind)));
+    html += &table("Plans", ["kind of fault", held_back, "done"], plans, "never");
+    if !held_back.is_empty() {
+        html += "<p class=\"note\">Held back: the disks of too many members would have lost what they held, so that acknowledged \
+                 writes could be lost lawfully; or nothing was there to be damaged. Bars are logarithmic.</p>";
     }
     html + "</div>"
 }
 
-/// What never happened first: it is what to look at. The others by name.
-fn rarest_first(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = (&String, &u64)> {
-    let is_zero = |(_, hits): &(&String, &u64)| **hits == 0;
-    counts.iter().filter(is_zero).chain(counts.iter().filter(move |entry| !is_zero(entry)))
+/// A section with a table of names, perhaps a number beside each, and counts; nothing without rows. What never
+/// happened is first: it is what to look at. The others are by name.
+fn table<'a>(
+    title: &str,
+    [name, beside, counted]: [&str; 3],
+    rows: impl Iterator<Item = (&'a String, Option<u64>, u64)>,
+    zero: &str,
+) -> String {
+    let (never, happened): (Vec<_>, Vec<_>) = rows.partition(|(_, _, hits)| *hits == 0);
+    let most = happened.iter().map(|(_, _, hits)| *hits).max().unwrap_or(0);
+    if never.is_empty() && happened.is_empty() {
+        return String::new();
+    }
+    let number = |text: &str| format!("<th scope=\"col\" class=\"number\">{text}</th>");
+    let beside = if beside.is_empty() { String::new() } else { number(beside) };
+    let rows: String =
+        never.into_iter().chain(happened).map(|(name, n, hits)| row(name, n, hits, most, zero)).collect();
+    format!(
+        "<section aria-label=\"{title}\"><h2>{title}</h2><table class=\"counts\"><thead><tr><th scope=\"col\">{name}</th>\
+         {beside}{}<th class=\"meter\"></th></tr></thead><tbody>{rows}</tbody></table></section>",
+        number(counted)
+    )
 }
 
-fn row(name: &str, numbers: &[String], hits: u64, most: u64, zero: &str) -> String {
+fn row(name: &str, beside: Option<u64>, hits: u64, most: u64, zero: &str) -> String {
     let class = if hits == 0 { " class=\"never\"" } else { "" };
-    let numbers: String = numbers.iter().map(|n| format!("<td class=\"number\">{n}</td>")).collect();
+    let beside = beside.map_or(String::new(), |n| format!("<td class=\"number\">{}</td>", grouped(n)));
     let told = if hits == 0 { zero.to_string() } else { grouped(hits) };
     // Counts differ by orders of magnitude: the meter's length is their logarithm's.
     let share = 100.0 * ((hits + 1) as f64).log2() / ((most + 1) as f64).log2().max(1.0);
     format!(
-        "<tr{class}><td>{}</td>{numbers}<td class=\"number\">{told}</td><td class=\"meter\"><span><i style=\"width:{share:.0}%\">\
+        "<tr{class}><td>{}</td>{beside}<td class=\"number\">{told}</td><td class=\"meter\"><span><i style=\"width:{share:.0}%\">\
          </i></span></td></tr>",
         escape(name)
     )
@@ -318,7 +340,8 @@ mod tests {
     fn the_sentence_says_what_counts() {
         let green = Campaign { seeds: 10_000, ..Campaign::default() };
         assert_eq!(head(&green), "Held: all promises held in 10,000 seeds");
-        let missed = Campaign { sometimes: [("raft.rare".to_string(), 0)].into(), ..green.clone() };
+        let missed_by = |c: &Campaign| Campaign { sometimes: [("raft.rare".to_string(), 0)].into(), ..c.clone() };
+        let missed = missed_by(&green);
         assert_eq!(head(&missed), "Points missed: all promises held in 10,000 seeds; never reached: raft.rare");
         assert_eq!(head(&Campaign { seeds: 9_999, ..missed }), "Held: all promises held in 9,999 seeds");
         let blind = Campaign { canary: Some(false), ..green.clone() };
@@ -326,6 +349,10 @@ mod tests {
             head(&blind).starts_with("Blind: all promises held in 10,000 seeds; but the plan that must fail did not")
         );
         assert_eq!(head(&Campaign::default()), "Empty: no seed ran");
+        let back = Campaign { promoted: [("lost-vote".to_string(), false)].into(), ..green.clone() };
+        assert_eq!(head(&back), "Held: all promises held in 10,000 seeds; back again: lost-vote");
+        let calm = Campaign { profiles: [("calm".to_string(), 10_000)].into(), ..missed_by(&green) };
+        assert_eq!(head(&calm), "Held: all promises held in 10,000 seeds");
         let failure = |severity: &str| Failure { severity: severity.into(), ..Failure::default() };
         let red = Campaign { failed: 7, unknown: 1, failures: vec![failure("unknown"), failure("liveness")], ..green };
         assert_eq!(head(&red), "Liveness violated: 7 of 10,000 seeds failed, 1 unknown, in 2 different ways");
@@ -341,6 +368,7 @@ mod tests {
             severity: hostile.clone(),
             sentence: hostile.clone(),
             reproduce: hostile.clone(),
+            page: Some(hostile.clone()),
             ..Failure::default()
         };
         let counts: BTreeMap<String, u64> = [(hostile.clone(), 1)].into();
@@ -351,6 +379,8 @@ mod tests {
             failures: vec![failure],
             faults: counts.clone(),
             faults_planned: counts.clone(),
+            faults_held_back: counts.clone(),
+            promoted: [(hostile.clone(), false)].into(),
             sometimes: [(hostile.clone(), 0)].into(),
             profiles: counts,
             liveness: [(hostile, histogram)].into(),
