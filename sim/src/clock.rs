@@ -135,16 +135,14 @@ impl Kernel {
 impl Clock for Process {
     fn now(&self) -> Instant {
         let host = self.host;
-        self.shared.with(|kernel| {
-            let now = kernel.now;
+        self.shared.look(|kernel, now| {
             kernel.hosts.get(host as usize).map_or(Instant(0), |host| Instant(host.clock.monotonic(now)))
         })
     }
 
     fn wall_ms(&self) -> i64 {
         let host = self.host;
-        self.shared.with(|kernel| {
-            let now = kernel.now;
+        self.shared.look(|kernel, now| {
             kernel.hosts.get(host as usize).map_or(0, |host| host.clock.wall_ns(now).div_euclid(1_000_000))
         })
     }

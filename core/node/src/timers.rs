@@ -49,7 +49,7 @@ pub(crate) fn length(kind: TimerKind, election_timeout: Duration, random: impl F
 
 /// Fires timers until the member stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let tick = shared.config.election_timeout / 20;
+    let tick = shared.config.election_timeout / 10;
     let mut next_tick = shared.env.now() + tick;
     loop {
         shared.env.buggify_pause("node.timer_late", tick).await;
