@@ -26,9 +26,6 @@ use crate::history::History;
 /// What the oracles take for granted about the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How much faster than real time a server's clock may run, in parts per million: a session may end that much
-    /// before its timeout.
-    pub drift_ppm: u64,
     /// Operations per znode above which the version-blind search takes only the first ones.
     pub blind_operations_max: usize,
     /// Configurations beyond which that search asks about fewer operations.
@@ -37,7 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { drift_ppm: 0, blind_operations_max: 200, blind_configurations_max: 100_000 }
+        Options { blind_operations_max: 200, blind_configurations_max: 20_000 }
     }
 }
 
@@ -51,7 +48,7 @@ pub fn look(history: &History, options: Options) -> blind::Looked {
     let replay = Replay::of(history);
     let mut findings = zookeeper_versions::check_replayed(history, &replay);
     findings.extend(watches::check_replayed(history, &replay));
-    findings.extend(sessions::check(history, options));
+    findings.extend(sessions::check(history));
     let blind::Looked { findings: blind, halvings } = blind::check(history, options);
     findings.extend(blind);
     blind::Looked { findings, halvings }

@@ -8,7 +8,6 @@
 //!
 //! Rules: `attached_id`, `wrong_password`, `early_expiry`, `expired_alive`, `used_after_end`, `ephemeral_outlives`.
 
-use super::Options;
 use crate::finding::{Finding, seconds};
 use crate::history::{Change, History, Operation, Request};
 use crate::tree::code;
@@ -32,7 +31,7 @@ struct Session<'a> {
 }
 
 /// Checks a history.
-pub fn check(history: &History, options: Options) -> Vec<Finding> {
+pub fn check(history: &History) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut sessions = collect(history, &mut findings);
     if let Some(truth) = &history.truth {
@@ -50,10 +49,10 @@ pub fn check(history: &History, options: Options) -> Vec<Finding> {
     }
     for (id, session) in &sessions {
         if let (true, Some((_, Some(at)))) = (session.expired, session.end) {
-            early(*id, session, at, options, &mut findings);
+            early(*id, session, at, &mut findings);
         }
     }
-    told_expired(history, &sessions, options, &mut findings);
+    told_expired(history, &sessions, &mut findings);
     after_end(history, &sessions, &mut findings);
     findings
 }
@@ -107,9 +106,8 @@ fn heartbeat(operation: &Operation) -> bool {
 }
 
 /// Whether a session that was over at `at` ended before its time.
-fn early(id: i64, session: &Session<'_>, at: u64, options: Options, findings: &mut Vec<Finding>) {
-    let until = |timeout: u64| timeout - (timeout as u128 * options.drift_ppm as u128 / 1_000_000) as u64;
-    let deadline = |(call, timeout): &(u64, u64)| call.saturating_add(until(*timeout));
+fn early(id: i64, session: &Session<'_>, at: u64, findings: &mut Vec<Finding>) {
+    let deadline = |(call, timeout): &(u64, u64)| call.saturating_add(*timeout);
     let last = session.heard.iter().filter(|(call, _)| *call < at).max_by_key(|h| deadline(h));
     if let Some(last) = last
         && at < deadline(last)
@@ -128,7 +126,6 @@ fn early(id: i64, session: &Session<'_>, at: u64, options: Options, findings: &m
 fn told_expired(
     history: &History,
     sessions: &BTreeMap<i64, Session<'_>>,
-    options: Options,
     findings: &mut Vec<Finding>,
 ) {
     let events = history.connections.iter().filter_map(|c| match c.change {
@@ -153,7 +150,7 @@ fn told_expired(
                 let sentence = format!("was called expired at {}, but ended at {}", seconds(at), seconds(end));
                 findings.push(found("expired_alive", id, sentence, operation));
             }
-            (None, None) => early(id, session, at, options, findings),
+            (None, None) => early(id, session, at, findings),
             _ => {}
         }
     }

@@ -27,5 +27,6 @@ mod watches;
 
 pub use io::{AppliedEntry, ConnectionId, Input, Now, Output, Reply, Request, WatchMode};
 pub use replica::{Boot, Config, Replica, Status};
+pub use sessions::CLOCK_DRIFT_PPM_MAX;
 pub use synod_consensus::{Role, TimerKind};
 pub use synod_state::{Answer, Query, State};

@@ -1,9 +1,10 @@
 //! The time of sessions. The leader keeps a deadline a session; followers report whose clients they heard from, and
 //! answer a ping only once the leader has confirmed the report. An expiry is a proposal like any other.
 //!
-//! A session never ends before its last answered ping plus its timeout: a new leader starts every session afresh and
-//! grants `GRACE` election timeouts on top, more than a deposed leader can go on confirming reports (its check for a
-//! majority comes every E, and a rival needs followers that have not heard of it for E).
+//! A session never ends before its last answered ping plus its timeout, as long as no leader's clock runs fast by more
+//! than [`CLOCK_DRIFT_PPM_MAX`]. A new leader takes every session as heard of `GRACE` election timeouts after its
+//! election, later than a deposed leader can go on confirming reports (its check for a majority comes every E, and a
+//! rival needs followers that have not heard of it for E).
 
 use crate::io::{ConnectionId, Now, Output};
 use crate::replica::Replica;
@@ -15,6 +16,10 @@ use synod_types::{Command, Index, Instant, Mutant, NodeId, Origin, SessionId, Te
 
 /// In election timeouts; see the module.
 const GRACE: u32 = 2;
+
+/// How fast a leader's monotonic clock may run without ending a session early, parts per million: sessions are granted
+/// so much longer than they asked for. Ordinary oscillators stay below 100, discipline by NTP adds 500 at most.
+pub const CLOCK_DRIFT_PPM_MAX: u32 = 10_000;
 
 /// What a member knows of the time of sessions.
 pub(crate) struct Sessions {
@@ -33,6 +38,8 @@ pub(crate) struct Sessions {
     report: Option<Report>,
     reports: u64,
     reported_at: Instant,
+    /// Leader only: since when.
+    leads_since: Instant,
     /// Leader only: when a session was last heard of, and when to look again.
     heard: BTreeMap<SessionId, Instant>,
     due: BTreeSet<(Instant, SessionId)>,
@@ -58,6 +65,7 @@ impl Sessions {
             syncs_refused: Vec::new(),
             term: Term(0),
             confirmed_at: now,
+            leads_since: now,
             report: None,
             reports: 0,
             reported_at: now,
@@ -104,19 +112,26 @@ impl Replica {
         if self.config.mutants.on(Mutant::SessionExpireEarly) {
             return timeout / 2;
         }
+        timeout + timeout * CLOCK_DRIFT_PPM_MAX / 1_000_000
+    }
+
+    /// Leader: when a session was heard of last, as far as anybody may have been told.
+    fn heard_at(&self, now: Now) -> Instant {
         if self.config.mutants.on(Mutant::SessionNoGrace) {
-            return timeout;
+            return now.instant;
         }
-        timeout + GRACE * self.config.election_timeout
+        now.instant.max(self.sessions.leads_since + GRACE * self.config.election_timeout)
     }
 
     /// A new leader starts every session afresh.
     pub(crate) fn lead(&mut self, now: Now) {
         self.sessions.stop_leading();
+        self.sessions.leads_since = now.instant;
+        let heard_at = self.heard_at(now);
         let all: Vec<_> = self.state.sessions().map(|(id, s)| (id, s.timeout_ms)).collect();
         for (session, timeout_ms) in all {
             let lease = self.lease(timeout_ms);
-            self.sessions.watch_over(session, now.instant, lease);
+            self.sessions.watch_over(session, heard_at, lease);
         }
     }
 
@@ -130,7 +145,8 @@ impl Replica {
             }
             let known = self.sessions.heard.contains_key(&session);
             if !known || !self.config.mutants.on(Mutant::SessionResumeNotHeard) {
-                self.sessions.watch_over(session, now.instant, lease);
+                let heard_at = self.heard_at(now);
+                self.sessions.watch_over(session, heard_at, lease);
             }
         }
     }

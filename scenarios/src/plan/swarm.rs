@@ -52,6 +52,9 @@ impl Overrides {
 /// Number of fault kinds that a swarm chooses from.
 const KINDS: u64 = 34;
 
+/// What the engine promises to bear: `synod_replica::CLOCK_DRIFT_PPM_MAX`.
+const DRIFT_PPM_MAX: u64 = synod_node::replica::CLOCK_DRIFT_PPM_MAX as u64;
+
 /// How bad it is, as numbers.
 struct Swarm {
     /// Probability of each kind of fault, and how often it happens at most.
@@ -261,7 +264,7 @@ fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
         14 => What::Rot { node },
         15 => What::RotTail { node },
         16 => What::ClockJump { node, by_ms: d.below(200_000) as i64 - 100_000 },
-        17 => What::ClockDrift { node, ppm: d.below(1_000) as i64 - 500 },
+        17 => What::ClockDrift { node, ppm: d.below(2 * DRIFT_PPM_MAX + 1) as i64 - DRIFT_PPM_MAX as i64 },
         18 => What::SlowDisk { node, by_ms: 5 + d.below(300) },
         19 => What::FlushFails { node },
         20 => What::DiskFull { node },

@@ -10,7 +10,7 @@ mod driver;
 mod faults;
 mod healing;
 
-use crate::plan::{Plan, Profile, Step, What};
+use crate::plan::{Plan, Profile, Step};
 use crate::watcher::{OnMember, OnMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -105,14 +105,7 @@ pub fn run(plan: &Plan, options: Options) -> Outcome {
     let keep = options.keep_history;
     let (mut outcome, history) = run_seed(plan.seed, async |world| driver::drive(world, plan, mutants, options).await);
     let checking = std::time::Instant::now();
-    let drift_ppm = plan.cluster.clocks.iter().map(|(ppm, _)| ppm.unsigned_abs());
-    let drifts = plan.faults.iter().filter_map(|f| match f.what {
-        What::ClockDrift { ppm, .. } => Some(ppm.unsigned_abs()),
-        _ => None,
-    });
-    let drift_ppm = drift_ppm.chain(drifts).max().unwrap_or(0);
-    let options = oracles::Options { drift_ppm, ..oracles::Options::default() };
-    outcome.findings.extend(oracles::check(&history, options));
+    outcome.findings.extend(oracles::check(&history, oracles::Options::default()));
     outcome.liveness.sessions = sessions(&history);
     outcome.checking += checking.elapsed();
     outcome.took = started.elapsed();
