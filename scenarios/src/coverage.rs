@@ -6,15 +6,23 @@ pub const FAULTS: &[&str] = &[
     "bandwidth",
     "clock drift",
     "clock jump",
+    "corruption",
     "crash",
+    "crash after a sync",
     "crash at a point",
     "crash at a sync",
+    "crash at a write",
     "delay",
     "disk full",
     "failed sync",
     "fault point",
+    "foreign disk",
     "half-open",
+    "late delivery",
     "loss",
+    "misdirected read",
+    "misdirected write",
+    "older disk",
     "partial read",
     "partial write",
     "partition",
@@ -26,6 +34,7 @@ pub const FAULTS: &[&str] = &[
     "slow disk",
     "stuck disk",
     "suspend",
+    "syn timeout",
     "wipe",
 ];
 
@@ -55,8 +64,10 @@ pub const SOMETIMES: &[&str] = &[
     "storage: records were restored from their echo",
 ];
 
-/// Prefix of the counts of what plans asked for, among a run's effects.
+/// Prefix of the counts of the plans' faults that were done, among a run's effects.
 pub const PLANNED: &str = "plan:";
+/// Prefix of the counts of those that were not: see `synod_reports::Campaign::faults_held_back`.
+pub const HELD_BACK: &str = "held back:";
 
 #[cfg(test)]
 mod tests {

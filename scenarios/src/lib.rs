@@ -8,7 +8,9 @@
 //! | `recorder` | the history they make |
 //! | `watcher` | what the members do, seen from inside |
 //! | `campaign`, `coverage` | many seeds, and what they ought to reach |
-//! | `timeline` | one run as a person reads it |
+//! | `checkpoint` | a campaign between two processes |
+//! | `plans` | failures of the past, run before the seeds |
+//! | `timeline`, `run_report`, `messages` | one run as a person reads it: text, and a page |
 //! | `shrink`, `explain` | the smallest plan that fails, and why it does |
 //! | `record` | how a kept plan went, and whether it still goes that way |
 //! | `leaks` | what no seed decides, planted for `audit` |
@@ -18,18 +20,22 @@
 
 pub mod audit;
 pub mod campaign;
+pub mod checkpoint;
 pub mod client;
 pub mod coverage;
 pub mod exit;
 pub mod explain;
 pub mod kill_table;
 pub mod leaks;
+pub mod messages;
 pub mod plan;
+pub mod plans;
 pub mod pool;
 pub mod progress;
 pub mod record;
 pub mod recorder;
 pub mod run;
+pub mod run_report;
 pub mod shrink;
 
 pub mod timeline;

@@ -8,6 +8,10 @@ use command::Failed;
 use std::process::ExitCode;
 use synod_scenarios::exit::Exit;
 
+/// A seed is a million small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the engine in a simulated world that tries to break it, and judges what its clients saw.
 ///
 /// Exit codes: 0 everything held, 1 safety broken, 2 liveness broken, 3 undecided, 4 nondeterminism, 64 usage,
@@ -22,6 +26,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Run(command::run::Arguments),
+    Merge(command::merge::Arguments),
     Replay(command::replay::Arguments),
     Shrink(command::shrink::Arguments),
     Explain(command::explain::Arguments),
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
     };
     let outcome = match line.command {
         Command::Run(arguments) => command::run::run(&arguments),
+        Command::Merge(arguments) => command::merge::merge(&arguments),
         Command::Replay(arguments) => command::replay::replay(&arguments),
         Command::Shrink(arguments) => command::shrink::shrink(&arguments),
         Command::Explain(arguments) => command::explain::explain(&arguments),

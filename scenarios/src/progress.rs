@@ -64,6 +64,22 @@ impl Progress {
         }
     }
 
+    /// So many are done already.
+    pub fn skip(&mut self, done: u64) {
+        self.done += done;
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+            bar.reset_eta();
+        }
+    }
+
+    /// What goes on before the first step.
+    pub fn note(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_string());
+        }
+    }
+
     /// A line that stays.
     pub fn line(&self, text: String) {
         match &self.bar {

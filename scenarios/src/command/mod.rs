@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod diff;
 pub mod explain;
+pub mod merge;
 pub mod model;
 pub mod mutants;
 pub mod promote;
@@ -13,7 +14,8 @@ pub mod shrink;
 
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use synod_reports::Campaign;
 use synod_scenarios::exit::Exit;
 use synod_scenarios::leaks;
 use synod_scenarios::plan::{Leak, Overrides, Plan, Profile};
@@ -163,6 +165,25 @@ impl Jobs {
 /// Writes a file that was asked for.
 pub fn save(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     std::fs::write(path, bytes).map_err(|e| Failed::from(format!("write {}: {e}", path.display())))
+}
+
+/// Writes the reports of a campaign that were asked for.
+pub fn save_reports(
+    campaign: &Campaign,
+    json: Option<&Path>,
+    junit: Option<&Path>,
+    html: Option<&Path>,
+) -> Result<(), Failed> {
+    let write = |path: Option<&Path>, text: &dyn Fn() -> String| path.map_or(Ok(()), |p| save(p, text().as_bytes()));
+    write(json, &|| synod_reports::json(campaign))?;
+    write(junit, &|| synod_reports::junit(campaign))?;
+    write(html, &|| synod_reports::campaign_page(campaign))
+}
+
+/// The page of a seed, beside that of its campaign.
+pub fn page_beside(path: &Path, seed: u64) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-seed-{seed}.html"))
 }
 
 /// Prints; a reader that has gone away, as `head` does, is no error.

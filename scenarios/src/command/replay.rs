@@ -3,8 +3,10 @@
 use super::{Failed, Subject, print, save};
 use std::path::PathBuf;
 use synod_checkers::formats::synod;
+use synod_reports::run_page;
 use synod_scenarios::campaign::{exit_of, run_guarded};
 use synod_scenarios::exit::Exit;
+use synod_scenarios::run_report::report;
 use synod_scenarios::timeline::Timeline;
 
 /// Runs one seed, or a plan from a file, again and prints its timeline
@@ -23,6 +25,9 @@ pub struct Arguments {
     /// Writes the clients' history, for `synod-sim check --format synod`
     #[arg(long, value_name = "FILE")]
     history_out: Option<PathBuf>,
+    /// Writes the run as a page: what happened on and between the members
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Shows every event of network, disks and timers
     #[arg(long)]
     verbose: bool,
@@ -31,6 +36,7 @@ pub struct Arguments {
 pub fn replay(arguments: &Arguments) -> Result<Exit, Failed> {
     let (plan, words) = arguments.subject.plan()?;
     let line = format!("cargo sim replay {words}");
+    let title = if words.starts_with(|c: char| c.is_ascii_digit()) { format!("seed {words}") } else { words };
     if let Some(path) = &arguments.plan_out {
         save(path, synod_reports::json(&plan).as_bytes())?;
     }
@@ -44,6 +50,10 @@ pub fn replay(arguments: &Arguments) -> Result<Exit, Failed> {
         let mut bytes = Vec::new();
         synod::write(history, &mut bytes).map_err(|e| format!("write {}: {e}", path.display()))?;
         save(path, &bytes)?;
+    }
+    if let Some(path) = &arguments.html {
+        // Watched in another way, it is the same run.
+        save(path, run_page(&report(&plan, &title, &line)).as_bytes())?;
     }
     Ok(exit_of(outcome.findings.iter()))
 }
