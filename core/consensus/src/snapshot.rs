@@ -119,6 +119,11 @@ impl<P: Payload> Raft<P> {
 /// The follower's half.
 impl<P: Payload> Raft<P> {
     /// A complete snapshot is being loaded: nothing may be decided meanwhile, for loading undoes it.
+    /// Whether the state of this snapshot, and of no other, is to take the place of the present one.
+    pub fn awaits_restored(&self, meta: SnapshotMeta) -> bool {
+        self.receiving.is_some_and(|receiving| receiving.restoring && receiving.meta == meta)
+    }
+
     pub(crate) fn is_restoring(&self) -> bool {
         self.receiving.is_some_and(|receiving| receiving.restoring)
     }
@@ -186,7 +191,7 @@ impl<P: Payload> Raft<P> {
     }
 
     fn ends_restoring(&mut self, meta: SnapshotMeta) -> bool {
-        let ends = self.receiving.is_some_and(|receiving| receiving.restoring && receiving.meta == meta);
+        let ends = self.awaits_restored(meta);
         if ends {
             self.receiving = None;
         }

@@ -148,7 +148,7 @@ impl Replica {
                     self.advance(connection, out);
                 } else {
                     self.waiting.insert(context, connection);
-                    self.raft(now, RaftInput::ReadIndex { context }, out);
+                    self.ask_sync(now, context, out);
                 }
             }
             request => {
@@ -312,7 +312,14 @@ impl Replica {
         }
     }
 
+    /// Asks consensus for an index that is safe to read at.
+    pub(crate) fn ask_sync(&mut self, now: Now, context: u64, out: &mut Vec<Output>) {
+        self.sessions.syncs_asked.insert(context, now.instant);
+        self.raft(now, RaftInput::ReadIndex { context }, out);
+    }
+
     pub(crate) fn sync_ready(&mut self, context: u64, index: Index, out: &mut Vec<Output>) {
+        self.sessions.syncs_asked.remove(&context);
         let Some(connection) = self.waiting.remove(&context) else { return };
         let Some(c) = self.connections.get_mut(&connection) else { return };
         for slot in &mut c.queue {

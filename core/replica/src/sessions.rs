@@ -31,6 +31,8 @@ pub(crate) struct Sessions {
     pub syncs: BTreeSet<(Index, ConnectionId)>,
     /// Syncs to ask for again.
     pub syncs_refused: Vec<u64>,
+    /// Syncs that nobody has answered, and when they were asked for.
+    pub syncs_asked: BTreeMap<u64, Instant>,
     /// The term in which `leader` leads.
     pub term: Term,
     /// When the latest report was sent that the leader has confirmed.
@@ -63,6 +65,7 @@ impl Sessions {
             left: BTreeMap::new(),
             syncs: BTreeSet::new(),
             syncs_refused: Vec::new(),
+            syncs_asked: BTreeMap::new(),
             term: Term(0),
             confirmed_at: now,
             leads_since: now,
@@ -243,12 +246,7 @@ impl Replica {
 
     /// Time passes: reports, expiry, and the end of service in a minority.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
-        let refused = std::mem::take(&mut self.sessions.syncs_refused);
-        for context in refused {
-            if self.waiting.contains_key(&context) {
-                self.raft(now, RaftInput::ReadIndex { context }, out);
-            }
-        }
+        self.ask_syncs_again(now, out);
         if self.role == Role::Leader {
             self.expire(now);
             self.reap(now);
@@ -292,6 +290,24 @@ impl Replica {
                 self.close(connection, "not serving: no leader", out);
             }
             self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+        }
+    }
+
+    /// Syncs that were refused, and those of a follower whose answer the leader's link has lost: the way there may have
+    /// stayed up, so nothing else tells.
+    fn ask_syncs_again(&mut self, now: Now, out: &mut Vec<Output>) {
+        let mut again = std::mem::take(&mut self.sessions.syncs_refused);
+        let waiting = &self.waiting;
+        self.sessions.syncs_asked.retain(|context, _| waiting.contains_key(context));
+        if self.role != Role::Leader {
+            let patience = self.config.election_timeout;
+            let late = self.sessions.syncs_asked.iter().filter(|(_, at)| now.instant.since(**at) > patience);
+            again.extend(late.map(|(context, _)| *context));
+        }
+        for context in again {
+            if self.waiting.contains_key(&context) {
+                self.ask_sync(now, context, out);
+            }
         }
     }
 

@@ -35,7 +35,8 @@ impl Replica {
     /// The state jumps ahead. Watches may have missed changes in between, so every client starts over: it comes back
     /// with what it has seen, and is told the difference.
     pub(crate) fn restored(&mut self, now: Now, meta: SnapshotMeta, state: State, out: &mut Vec<Output>) {
-        if state.applied().0 > self.state.applied().0 {
+        // Consensus may have given it up meanwhile: its log would not follow the state.
+        if self.raft.awaits_restored(meta) && state.applied().0 > self.state.applied().0 {
             let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
             for connection in all {
                 self.close(connection, "a snapshot took the place of the state", out);
