@@ -237,22 +237,28 @@ fn capitalised(text: &str) -> String {
 // -- tables
 
 fn counts(campaign: &Campaign) -> String {
-    let Campaign { faults, faults_planned, faults_held_back, sometimes, .. } = campaign;
+    let Campaign { faults, sometimes, .. } = campaign;
+    let faults = table("Faults", ["took effect as", "", "times"], faults.iter().map(|(k, n)| (k, None, *n)), "never");
+    let points = sometimes.iter().map(|(k, n)| (k, None, *n));
+    let points = table("Points", ["rare state", "", "reached"], points, "not reached");
+    format!("<div class=\"halves\">{faults}{points}</div>")
+}
+
+/// What the plans asked for, and beside it where the seeds come from.
+fn origins(campaign: &Campaign) -> String {
+    let Campaign { faults_planned, faults_held_back, .. } = campaign;
     let of = |counts: &BTreeMap<String, u64>, kind: &str| counts.get(kind).copied().unwrap_or(0);
-    let mut html = String::from("<div class=\"halves\">");
-    html += &table("Faults", ["took effect as", "", "times"], faults.iter().map(|(k, n)| (k, None, *n)), "never");
-    html +=
-        &table("Points", ["rare state", "", "reached"], sometimes.iter().map(|(k, n)| (k, None, *n)), "not reached");
     let kinds: BTreeSet<&String> = faults_planned.keys().chain(faults_held_back.keys()).collect();
     let held_back = if faults_held_back.is_empty() { "" } else { "held back" };
     let told = |kind| if held_back.is_empty() { None } else { Some(of(faults_held_back, kind)) };
     let plans = kinds.into_iter().map(|kind| (kind, told(kind), of(faults_planned, kind)));
-    html += &table("Plans", ["kind of fault", held_back, "done"], plans, "never");
+    let plans = table("Plans", ["kind of fault", held_back, "done"], plans, "never");
+    let mut note = String::new();
     if !held_back.is_empty() {
-        html += "<p class=\"note\">Held back: the disks of too many members would have lost what they held, so that acknowledged \
+        note += "<p class=\"note\">Held back: the disks of too many members would have lost what they held, so that acknowledged \
                  writes could be lost lawfully; or nothing was there to be damaged. Bars are logarithmic.</p>";
     }
-    html + "</div>"
+    format!("<div class=\"halves\"><div>{plans}{note}</div><div>{}{}</div></div>", profiles(campaign), shards(campaign))
 }
 
 /// A section with a table of names, perhaps a number beside each, and counts; nothing without rows. What never
@@ -292,39 +298,41 @@ fn row(name: &str, beside: Option<u64>, hits: u64, most: u64, zero: &str) -> Str
     )
 }
 
-// -- where the seeds come from
+fn profiles(campaign: &Campaign) -> String {
+    if campaign.profiles.is_empty() {
+        return String::new();
+    }
+    let part = |(_, seeds): (&String, &u64)| format!("<i style=\"flex:{seeds}\"></i>");
+    let key = |(name, seeds): (&String, &u64)| format!("<li><i></i>{} {}</li>", escape(name), grouped(*seeds));
+    format!(
+        "<section aria-label=\"Profiles\"><h2>Profiles</h2><div class=\"split\" aria-hidden=\"true\">{}</div>\
+         <ul class=\"keys\">{}</ul></section>",
+        campaign.profiles.iter().map(part).collect::<String>(),
+        campaign.profiles.iter().map(key).collect::<String>()
+    )
+}
 
-fn origins(campaign: &Campaign) -> String {
-    let mut html = String::from("<div class=\"halves\">");
-    if !campaign.profiles.is_empty() {
-        let part = |(_, seeds): (&String, &u64)| format!("<i style=\"flex:{seeds}\"></i>");
-        let key = |(name, seeds): (&String, &u64)| format!("<li><i></i>{} {}</li>", escape(name), grouped(*seeds));
+fn shards(campaign: &Campaign) -> String {
+    if campaign.shards.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<section aria-label=\"Shards\"><h2>Shards</h2><table class=\"counts\"><thead><tr><th scope=\"col\">seeds</th>\
+         <th scope=\"col\" class=\"number\">failed</th><th scope=\"col\" class=\"number\">seconds</th></tr></thead><tbody>",
+    );
+    for shard in &campaign.shards {
+        let range = shard.range();
         let _ = write!(
             html,
-            "<section aria-label=\"Profiles\"><h2>Profiles</h2><div class=\"split\" aria-hidden=\"true\">{}</div>\
-             <ul class=\"keys\">{}</ul></section>",
-            campaign.profiles.iter().map(part).collect::<String>(),
-            campaign.profiles.iter().map(key).collect::<String>()
+            "<tr><td>{}..{}</td><td class=\"number\">{}</td><td class=\"number\">{:.0}</td></tr>",
+            range.start, range.end, shard.failed, shard.wall_s
         );
     }
-    if !campaign.shards.is_empty() {
-        html += "<section aria-label=\"Shards\"><h2>Shards</h2><table class=\"counts\"><thead><tr><th scope=\"col\">seeds</th>\
-                 <th scope=\"col\" class=\"number\">failed</th><th scope=\"col\" class=\"number\">seconds</th></tr></thead><tbody>";
-        for shard in &campaign.shards {
-            let range = shard.range();
-            let _ = write!(
-                html,
-                "<tr><td>{}..{}</td><td class=\"number\">{}</td><td class=\"number\">{:.0}</td></tr>",
-                range.start, range.end, shard.failed, shard.wall_s
-            );
-        }
-        html += "</tbody></table>";
-        for gap in campaign.gaps() {
-            let _ = write!(html, "<p class=\"note\">Seeds {}..{} did not run.</p>", gap.start, gap.end);
-        }
-        html += "</section>";
+    html += "</tbody></table>";
+    for gap in campaign.gaps() {
+        let _ = write!(html, "<p class=\"note\">Seeds {}..{} did not run.</p>", gap.start, gap.end);
     }
-    html + "</div>"
+    html + "</section>"
 }
 
 #[cfg(test)]
