@@ -165,11 +165,8 @@ impl<P: Payload> Raft<P> {
 
     /// What is in flight to a peer is lost, and it may come back as another.
     fn lose_track(&mut self, peer: NodeId) {
-        let believes = self.config.mutants.on(Mutant::RaftMatchSurvivesLink);
-        match self.progress.get_mut(&peer) {
-            Some(progress) if believes => progress.probe(progress.next),
-            Some(progress) => progress.disconnect(),
-            None => {}
+        if let Some(progress) = self.progress.get_mut(&peer) {
+            progress.disconnect();
         }
     }
 

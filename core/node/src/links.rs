@@ -261,8 +261,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
         {
             let mut core = shared.lock();
             loop {
-                let heard = shared.config.mutants.on(Mutant::LinkOldStream)
-                    || core.links.get(&from).is_some_and(|l| l.inbound == generation);
+                let heard = core.links.get(&from).is_some_and(|l| l.inbound == generation);
                 if core.stopped.is_some() || !heard {
                     return Ok(());
                 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use synod_consensus::{Input as RaftInput, Role};
 use synod_types::peer::PeerMessage;
-use synod_types::{Command, Mutant, NodeId, Origin, Proposal, Term};
+use synod_types::{Command, NodeId, Origin, Proposal, Term};
 
 impl Replica {
     /// Queues a command of this member for the end of the turn.
@@ -54,8 +54,7 @@ impl Replica {
         proposals: Vec<(Origin, Command)>,
         out: &mut Vec<Output>,
     ) {
-        let meant = self.raft.term() == term || self.config.mutants.on(Mutant::ReplicaForwardAnyTerm);
-        if self.role == Role::Leader && meant {
+        if self.role == Role::Leader && self.raft.term() == term {
             self.forwarded.extend(proposals);
         } else {
             let requests = proposals.iter().map(|(origin, _)| origin.request).collect();
