@@ -4,7 +4,7 @@ use crate::plan::{self, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use synod_checkers::history::{
-    Change, ConnectionEvent, Header, History, Operation, Request, Response, WatchEvent, WatchKind,
+    Change, ConnectionEvent, Header, History, Operation, Request, Response, Stray, WatchEvent, WatchKind,
 };
 use synod_sim::World;
 
@@ -120,6 +120,12 @@ impl Recorder {
         let mut s = self.lock();
         let position = s.next_position(connection);
         s.history.watches.push(WatchEvent { client, connection, position, time_ns, kind, path, zxid });
+    }
+
+    /// A reply came that was not due.
+    pub fn stray(&self, client: u32, connection: u64, due: Option<i32>, came: i32) {
+        let time_ns = self.world.now().0;
+        self.lock().history.strays.push(Stray { client, connection, time_ns, due, came });
     }
 
     /// Operations acknowledged so far, pings apart.

@@ -1,5 +1,8 @@
 //! Looks over the members' shoulders: who leads, what was applied, whether the invariants hold after each step.
 
+mod writes;
+
+use self::writes::Writes;
 use crate::run::OnRemark;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -47,6 +50,10 @@ pub struct Watched {
     /// The incarnations last seen, and members whose disk lost something since.
     incarnations: BTreeMap<u8, u64>,
     disks_lost: BTreeSet<u8>,
+    /// Of their present incarnations.
+    writes: BTreeMap<u8, Writes>,
+    /// Members whose disk was damaged at any time: what a fault did may show late.
+    damaged: BTreeSet<u8>,
     /// Members that have been ordinary voters on their present disk.
     sound: BTreeSet<u8>,
     /// Members whose disk may lack what they think is durable, and that have not noticed.
@@ -141,6 +148,7 @@ impl Watcher {
     pub fn disk_lost(&self, node: u8) {
         let mut watched = self.lock();
         watched.disks_lost.insert(node);
+        watched.damaged.insert(node);
         watched.sound.remove(&node);
     }
 
@@ -150,6 +158,7 @@ impl Watcher {
         match suspect {
             true => {
                 watched.suspects.insert(node);
+                watched.damaged.insert(node);
                 watched.sound.remove(&node);
             }
             false => drop(watched.suspects.remove(&node)),
@@ -181,7 +190,7 @@ impl Observer for Watcher {
         self.passes(from, to, true, message);
     }
 
-    fn stepped(&self, replica: &Replica, _appended: Option<u64>, outputs: &[Output]) {
+    fn stepped(&self, replica: &Replica, appended: Option<u64>, outputs: &[Output]) {
         let raft = replica.consensus();
         let node = replica.config().id.0;
         let now = self.world.now();
@@ -207,7 +216,7 @@ impl Observer for Watcher {
         {
             watched.sound.insert(node);
         }
-        watched.check_invariants(now, replica, outputs);
+        watched.check_invariants(now, replica, appended, outputs);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
         if before.is_none_or(moved) {
             let state = watched.abstract_state();
@@ -232,6 +241,14 @@ impl Observer for Watcher {
         }
         if seen.recovering && before.is_none_or(|b| !b.recovering) {
             reached("raft.recovering");
+            if watched.sound.contains(&node) && !watched.damaged.contains(&node) {
+                let sentence = format!(
+                    "at {:.6} s member {node} gave up its vote as if its disk had lost something, and no fault had damaged it",
+                    now.0 as f64 / 1e9
+                );
+                let object = format!("member {node}");
+                watched.findings.push(Finding::safety("storage", "needless_recovery", object, sentence));
+            }
         }
         for output in outputs {
             match output {
@@ -321,7 +338,7 @@ impl Watched {
     }
 
     /// Tells the invariants what the step changed.
-    fn check_invariants(&mut self, now: Instant, replica: &Replica, outputs: &[Output]) {
+    fn check_invariants(&mut self, now: Instant, replica: &Replica, confirmed: Option<u64>, outputs: &[Output]) {
         let Some(invariants) = &mut self.invariants else { return };
         let raft = replica.consensus();
         let id = replica.config().id;
@@ -353,6 +370,14 @@ impl Watched {
                 }
             }
         }
+        let writes = self.writes.entry(id.0).or_default();
+        if restarted {
+            *writes = Writes::recovered(raft.last_index(), outputs);
+        }
+        if let Some(sequence) = confirmed {
+            writes.confirmed(sequence);
+        }
+        writes.put_out(outputs);
         let durable = raft.durable_hard_state();
         let (snapshot, seat) = (raft.snapshot(), if raft.role() == Role::Leader { Seat::Leader } else { Seat::Other });
         let observation = Observation {
@@ -368,7 +393,8 @@ impl Watched {
             commit: raft.commit(),
             truncated_from,
             appended: &appended,
-            durable: raft.durable_index(),
+            durable: writes.durable,
+            claimed: raft.durable_index(),
             snapshot: snapshot.index,
             snapshot_term: snapshot.term,
             applied: replica.state().applied().0,

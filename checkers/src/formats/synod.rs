@@ -136,6 +136,7 @@ mod tests {
             data: [0xff, 0x00][..].into(),
             ephemeral: true,
             sequential: false,
+            read_only: false,
         });
         let reply = Reply { path: Some("/a".into()), stat: Some(stat), ..Reply::default() };
         let call = Operation {
@@ -176,6 +177,7 @@ mod tests {
                 time_ns: 40,
                 change: Change::Expired { session: 5 },
             }],
+            strays: Vec::new(),
             truth: None,
         }
     }

@@ -26,6 +26,9 @@ pub struct History {
     pub watches: Vec<WatchEvent>,
     /// What happened to connections.
     pub connections: Vec<ConnectionEvent>,
+    /// Replies that answered nothing that was due. Known to recorders that speak the protocol themselves; not part of
+    /// the file format.
+    pub strays: Vec<Stray>,
     /// The log as the members applied it, from its first entry on without gaps. Known to simulators only; it is not
     /// part of the file format.
     pub truth: Option<Vec<Applied>>,
@@ -88,6 +91,21 @@ pub struct WatchEvent {
     pub path: String,
     /// The zxid in the header; -1 if the server does not tell.
     pub zxid: i64,
+}
+
+/// A reply that was not the one due on its connection: replies come in the order of the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// To whom.
+    pub client: u32,
+    /// Over which connection.
+    pub connection: u64,
+    /// When.
+    pub time_ns: u64,
+    /// The number of the request whose reply was due, if any was.
+    pub due: Option<i32>,
+    /// The number in the reply that came.
+    pub came: i32,
 }
 
 /// What a watch event reports. Declared in the order of the numbers on the wire.

@@ -37,6 +37,9 @@ pub struct Create {
     /// Gets a counter.
     #[serde(default)]
     pub sequential: bool,
+    /// Its access control list lets nobody write its data; else it lets everybody do everything.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
 }
 
 /// An operation inside a multi.
@@ -113,6 +116,10 @@ pub struct Granted {
     pub password: Data,
     /// The negotiated timeout.
     pub timeout_ms: u32,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Request {

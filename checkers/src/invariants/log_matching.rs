@@ -19,6 +19,13 @@ impl LogMatching {
             member.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
         }
         if seen.snapshot > member.snapshot {
+            // The log may go on behind a snapshot only if it agrees with it there.
+            if let Some((term, _)) = member.entry(seen.snapshot).filter(|(term, _)| *term != seen.snapshot_term) {
+                let (index, of) = (seen.snapshot.0, seen.snapshot_term.0);
+                let what =
+                    format!("its log has term {} at index {index}, its snapshot ends there in term {of}", term.0);
+                return Err(broken("log_matching", "snapshot", seen, what));
+            }
             (member.snapshot, member.snapshot_term) = (seen.snapshot, seen.snapshot_term);
             let covered = seen.snapshot.0.saturating_sub(member.base);
             let held = member.log.len() as u64;

@@ -64,8 +64,10 @@ pub struct Observation<'a> {
     pub truncated_from: Option<Index>,
     /// New entries, in order.
     pub appended: &'a [Appended],
-    /// Up to here its log survives a crash.
+    /// Up to here its log survives a crash, counted from what it gave its disk and what came back.
     pub durable: Index,
+    /// Up to here it believes so.
+    pub claimed: Index,
     /// What its snapshot covers; the log begins after it.
     pub snapshot: Index,
     pub snapshot_term: Term,
@@ -194,6 +196,7 @@ impl Invariants {
             *member = Member { lost: member.lost || seen.disk_lost, ..Member::new(seen) };
         }
         self.log_matching.follow(member, seen)?;
+        durable_commit::claims(seen)?;
         member.incarnation = seen.incarnation;
         (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
         (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);

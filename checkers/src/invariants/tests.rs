@@ -25,6 +25,7 @@ fn actor(node: u8) -> Actor {
             truncated_from: None,
             appended: &[],
             durable: Index(0),
+            claimed: Index(0),
             snapshot: Index(0),
             snapshot_term: Term(0),
             applied: Index(0),
@@ -181,6 +182,26 @@ fn a_commit_without_a_majority_on_disk() {
     a.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(1), Index(1))).unwrap();
     b.append(1, 7).show(&mut world, |o| o.term = Term(1)).unwrap();
     assert_eq!(rule(a.step(&mut world, |o| o.commit = Index(1))), "durable_commit/no_majority");
+}
+
+#[test]
+fn a_member_that_believes_more_durable_than_is() {
+    let mut world = Invariants::new(3);
+    let mut a = actor(1);
+    a.append(1, 7).show(&mut world, |o| (o.term, o.durable, o.claimed) = (Term(1), Index(1), Index(1))).unwrap();
+    assert_eq!(rule(a.step(&mut world, |o| o.claimed = Index(2))), "durable_commit/claimed");
+}
+
+#[test]
+fn a_log_behind_a_snapshot_that_contradicts_it() {
+    for (term, fits) in [(1, true), (2, false)] {
+        let (mut world, _, mut b, _) = committed();
+        let result = b.step(&mut world, |o| (o.snapshot, o.snapshot_term) = (Index(1), Term(term)));
+        match fits {
+            true => assert!(result.is_ok()),
+            false => assert_eq!(rule(result), "log_matching/snapshot"),
+        }
+    }
 }
 
 #[test]

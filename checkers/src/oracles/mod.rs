@@ -2,9 +2,11 @@
 //! another has failed. `check` runs them all over one replay.
 
 mod acknowledged;
+pub mod answers;
 pub mod blind;
 mod doubt;
 mod log;
+pub mod permissions;
 mod replay;
 pub mod sessions;
 mod unknown;
@@ -49,6 +51,8 @@ pub fn look(history: &History, options: Options) -> blind::Looked {
     let mut findings = zookeeper_versions::check_replayed(history, &replay);
     findings.extend(watches::check_replayed(history, &replay));
     findings.extend(sessions::check(history));
+    findings.extend(answers::check(history));
+    findings.extend(permissions::check(history));
     let blind::Looked { findings: blind, halvings } = blind::check(history, options);
     findings.extend(blind);
     blind::Looked { findings, halvings }

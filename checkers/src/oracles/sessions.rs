@@ -123,11 +123,7 @@ fn early(id: i64, session: &Session<'_>, at: u64, findings: &mut Vec<Finding>) {
 }
 
 /// Clients that were told that their session is over.
-fn told_expired(
-    history: &History,
-    sessions: &BTreeMap<i64, Session<'_>>,
-    findings: &mut Vec<Finding>,
-) {
+fn told_expired(history: &History, sessions: &BTreeMap<i64, Session<'_>>, findings: &mut Vec<Finding>) {
     let events = history.connections.iter().filter_map(|c| match c.change {
         Change::Expired { session } => Some((session, c.time_ns, None)),
         _ => None,

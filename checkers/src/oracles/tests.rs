@@ -5,7 +5,8 @@ use super::{Options, check};
 use crate::finding::Severity;
 use crate::history::*;
 use synod_types::Zxid;
-use synod_types::command::Command;
+use synod_types::command::{Command, WriteOp};
+use synod_types::znode::perms;
 
 fn rules(history: &History) -> Vec<String> {
     let mut rules: Vec<String> =
@@ -57,6 +58,7 @@ fn long(operations: usize) -> World {
                 data: format!("m{n}").as_str().into(),
                 ephemeral: false,
                 sequential: true,
+                read_only: false,
             }),
         ];
         let request = match random >> 40 & 15 {
@@ -144,6 +146,61 @@ fn writes_answer_what_the_log_and_the_tree_say() {
     has(broken(&world, zxid), "zookeeper_versions/outcome");
     let order = |h: &mut History| h.truth.as_mut().unwrap()[2].zxid = Zxid(1);
     has(broken(&world, order), "zookeeper_versions/zxid_order");
+}
+
+#[test]
+fn every_request_is_answered_in_its_place() {
+    let mut world = World::new(2);
+    world.call(0, create("/a", "1"));
+    world.call(1, get("/a", true));
+    let asked = world.call(0, Request::Sync { path: "/a".into() });
+    let changed = world.call(0, set("/a", "2"));
+    let read = world.call(1, get("/a", false));
+    world.wait_ms(5_000);
+    world.call(0, Request::Ping);
+    let unanswered = |h: &mut History| {
+        let o = &mut h.operations[asked];
+        (o.return_ns, o.response, o.position, o.zxid) = (None, None, None, 0);
+    };
+    has(broken(&world, unanswered), "answers/unanswered");
+    // Nobody is owed an answer on a connection that ended, or while faults go on.
+    let excused = |change: &dyn Fn(&mut History)| {
+        let mut history = world.history.clone();
+        unanswered(&mut history);
+        change(&mut history);
+        assert!(!rules(&history).iter().any(|r| r == "answers/unanswered"));
+    };
+    excused(&|h| h.header.quiescent = false);
+    excused(&|h| {
+        let (client, connection, time_ns) = (0, 0, h.operations[asked].call_ns + 1);
+        h.connections.push(ConnectionEvent { client, connection, time_ns, change: Change::Disconnected });
+    });
+    let before = world.history.operations[changed].zxid - 1;
+    has(broken(&world, |h| h.operations[read].zxid = before), "answers/behind_event");
+    let stray = Stray { client: 0, connection: 0, time_ns: 1, due: Some(4), came: 5 };
+    has(broken(&world, |h| h.strays.push(stray)), "answers/stray");
+}
+
+#[test]
+fn what_nobody_may_write_is_not_written() {
+    let mut world = World::new(1);
+    world.call(0, create("/a", "1"));
+    world.call(0, set("/a", "2"));
+    let list = |h: &mut History, perms| {
+        let identity = synod_types::Identity { scheme: "world".into(), id: "anyone".into() };
+        for applied in h.truth.as_mut().unwrap() {
+            if let Command::Write { op: WriteOp::Create { acl, .. }, .. } = &mut applied.command {
+                *acl = Some(vec![synod_types::Acl { perms, identity: identity.clone() }]);
+            }
+        }
+    };
+    assert_eq!(broken(&world, |h| list(h, perms::ALL)), Vec::<String>::new());
+    has(broken(&world, |h| list(h, perms::ALL & !perms::WRITE)), "permissions/written");
+    let refused = |h: &mut History| {
+        list(h, perms::ALL);
+        h.truth.as_mut().unwrap().last_mut().unwrap().outcome.result = Err(synod_types::ErrorCode::NoAuth);
+    };
+    has(broken(&world, refused), "permissions/refused");
 }
 
 #[test]

@@ -22,15 +22,33 @@ pub(super) struct World {
 pub(super) const TIMEOUT_MS: u32 = 4000;
 
 pub(super) fn create(path: &str, data: &str) -> Request {
-    Request::Create(Create { path: path.into(), data: data.into(), ephemeral: false, sequential: false })
+    Request::Create(Create {
+        path: path.into(),
+        data: data.into(),
+        ephemeral: false,
+        sequential: false,
+        read_only: false,
+    })
 }
 
 pub(super) fn ephemeral(path: &str) -> Request {
-    Request::Create(Create { path: path.into(), data: path.into(), ephemeral: true, sequential: false })
+    Request::Create(Create {
+        path: path.into(),
+        data: path.into(),
+        ephemeral: true,
+        sequential: false,
+        read_only: false,
+    })
 }
 
 pub(super) fn sequential(path: &str, data: &str) -> Request {
-    Request::Create(Create { path: path.into(), data: data.into(), ephemeral: false, sequential: true })
+    Request::Create(Create {
+        path: path.into(),
+        data: data.into(),
+        ephemeral: false,
+        sequential: true,
+        read_only: false,
+    })
 }
 
 pub(super) fn set(path: &str, data: &str) -> Request {
@@ -164,11 +182,13 @@ impl World {
         self.record(client, request, response, self.zxid)
     }
 
-    /// The call took effect, its answer was lost.
+    /// The call took effect, its answer was lost with the connection.
     pub fn lose(&mut self, client: usize, request: Request) -> usize {
         let i = self.call(client, request);
         let operation = &mut self.history.operations[i];
         (operation.return_ns, operation.response, operation.position, operation.zxid) = (None, None, None, 0);
+        let (client, connection, time_ns) = (operation.client, operation.connection, operation.call_ns);
+        self.history.connections.push(ConnectionEvent { client, connection, time_ns, change: Change::Disconnected });
         i
     }
 

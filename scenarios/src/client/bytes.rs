@@ -39,11 +39,12 @@ pub(super) fn to_wire(request: &Request) -> wire::Request {
 }
 
 fn wire_create(create: Create) -> wire::Create {
-    let open = Acl { perms: perms::ALL, identity: Identity { scheme: "world".into(), id: "anyone".into() } };
+    let perms = if create.read_only { perms::ALL & !perms::WRITE } else { perms::ALL };
+    let anyone = Acl { perms, identity: Identity { scheme: "world".into(), id: "anyone".into() } };
     wire::Create {
         path: create.path,
         data: Some(Bytes::from(create.data.0)),
-        acl: Some(vec![open]),
+        acl: Some(vec![anyone]),
         flags: i32::from(create.ephemeral) + 2 * i32::from(create.sequential),
     }
 }

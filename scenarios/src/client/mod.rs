@@ -398,6 +398,10 @@ impl Client {
                 let create = self.create(path, true, false);
                 self.send(c, Request::Create(create));
             }
+            Operation::ReadOnly { path } => {
+                let create = self.create(path, false, false);
+                self.send(c, Request::Create(Create { read_only: true, ..create }));
+            }
             Operation::Sequential { ephemeral } => {
                 let create = self.create("/q/n-".into(), ephemeral, true);
                 self.send(c, Request::Create(create));
@@ -465,7 +469,7 @@ impl Client {
     }
 
     fn create(&mut self, path: String, ephemeral: bool, sequential: bool) -> Create {
-        Create { path, data: self.value(), ephemeral, sequential }
+        Create { path, data: self.value(), ephemeral, sequential, read_only: false }
     }
 
     /// Somebody else who knows the session's id but not its password.
@@ -484,6 +488,11 @@ impl Client {
     fn take_replies(&mut self, c: &mut Connection) -> io::Result<()> {
         while let Some(frame) = wire::frame(&mut c.input, wire::FRAME_BYTES_MAX).map_err(io::Error::other)? {
             let expected = c.pending.front().map(|p| (p.xid, to_wire(&p.request).opcode()));
+            let due = expected.map(|(xid, _)| xid);
+            if let Some(came) = xid_of(&frame).filter(|xid| *xid > 0 && Some(*xid) != due) {
+                self.recorder.stray(self.id, c.id, due, came);
+                return Err(io::Error::other(format!("reply {came} where {due:?} was due")));
+            }
             let opcode_of = |xid| expected.filter(|(x, _)| *x == xid).map(|(_, opcode)| opcode);
             let reply = wire::Reply::decode(&frame, opcode_of).map_err(io::Error::other)?;
             match (reply.xid, reply.result) {
@@ -507,11 +516,8 @@ impl Client {
                         self.recorder.returned(call, Response::Ok(Reply::default()), reply.zxid);
                     }
                 }
-                (xid, result) => {
+                (_, result) => {
                     let Some(pending) = c.pending.pop_front() else { return Err(io::ErrorKind::InvalidData.into()) };
-                    if pending.xid != xid {
-                        return Err(io::Error::other(format!("reply {xid} where {} was due", pending.xid)));
-                    }
                     self.zxid_seen = self.zxid_seen.max(reply.zxid);
                     let response = from_wire(result);
                     self.learn(&pending.request, &response);
@@ -539,6 +545,11 @@ impl Client {
             _ => {}
         }
     }
+}
+
+/// The number of the request that a reply answers; those of the protocol's own are negative, 0 is nobody's.
+fn xid_of(frame: &[u8]) -> Option<i32> {
+    frame.first_chunk().map(|xid| i32::from_be_bytes(*xid))
 }
 
 fn after(beginning: Instant, us: u64) -> Instant {

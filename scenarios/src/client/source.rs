@@ -69,6 +69,12 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "reopen" => Operation::Reopen,
         "reconnect" => Operation::Reconnect,
         "intrude" => Operation::Intrude,
+        "refused" => match dice.below(4) {
+            0 => Operation::Create { path: format!("/e{key}/c") },
+            1 => Operation::ReadOnly { path: format!("/r{key}") },
+            2 => Operation::Delete { path: format!("/r{key}"), conditional: false },
+            _ => Operation::Set { path: format!("/r{key}"), conditional: dice.chance(0.4) },
+        },
         _ => {
             let timeout = u64::from(workload.session_timeout_ms);
             Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) }
@@ -121,6 +127,7 @@ fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
         ("reconnect", mix.reconnect),
         ("intrude", mix.intrude),
         ("silence", mix.silence),
+        ("refused", mix.refused),
     ];
     let total: u64 = weights.iter().map(|(_, w)| u64::from(*w)).sum();
     let mut at = dice.below(total);

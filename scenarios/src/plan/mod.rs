@@ -169,6 +169,9 @@ pub struct Mix {
     pub intrude: u32,
     /// A minute's silence: no request and no ping for longer than the timeout.
     pub silence: u32,
+    /// What must be refused, and what makes it so: a child of an ephemeral node, a write of a node that is read-only.
+    #[serde(default)]
+    pub refused: u32,
 }
 
 impl Plan {

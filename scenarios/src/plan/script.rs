@@ -34,6 +34,10 @@ pub enum Operation {
     Ephemeral {
         path: String,
     },
+    /// A new node whose data nobody may write.
+    ReadOnly {
+        path: String,
+    },
     Sequential {
         ephemeral: bool,
     },

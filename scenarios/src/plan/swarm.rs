@@ -174,12 +174,13 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         reconnect: weight(2),
         intrude: weight(1),
         silence: weight(1) / 2,
+        refused: 0,
     };
     // Some clients want to know the latest above all.
     if d.chance(0.25) {
         mix.sync_get += 20 + d.below(30) as u32;
     }
-    Workload {
+    let mut workload = Workload {
         clients: 4 + d.below(7) as u32,
         readers: d.below(3) as u32,
         horizon_ms,
@@ -189,7 +190,10 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         pipeline: [1, 2, 4, 8][d.below(4) as usize],
         mix,
         script: None,
-    }
+    };
+    // Drawn last: what is older stays what it was.
+    workload.mix.refused = if d.chance(0.2) { 0 } else { 1 + d.below(8) as u32 };
+    workload
 }
 
 /// The faults of a seed: a random subset of the kinds, each with its own intensity.
