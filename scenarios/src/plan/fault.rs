@@ -87,7 +87,7 @@ pub enum What {
     Fall { node: u8, at: Place, power: bool },
     /// The machine comes back with another member's disk. It must refuse to start; its own is put back at the end.
     SwapDisk { node: u8, with: u8 },
-    /// One member after the other is stopped and started again, each after so many milliseconds.
+    /// One member after the other is asked to stop, hands over if it leads, and starts again; so long apart, ms.
     RollingRestart { every_ms: u64 },
 }
 

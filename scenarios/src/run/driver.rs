@@ -16,6 +16,7 @@ use synod_checkers::history::History;
 use synod_node::{Config, Member, Stopped};
 use synod_sim::{Dice, DiskConfig, DiskImage, Host, World};
 use synod_types::{Instant, Mutants, NodeId, Term};
+use tokio::sync::Notify;
 
 /// Streams of the run's own dice; the plan has others. Clients have one for their connections, one for what they do.
 const CLIENT_STREAM: u64 = 10_000;
@@ -42,6 +43,8 @@ pub(super) struct Driver<'a> {
     pub flaps: BTreeMap<usize, Instant>,
     /// Faults that go on, by their number.
     pub active: BTreeSet<usize>,
+    /// How to ask a member to stop.
+    pub stops: BTreeMap<u8, Arc<Notify>>,
     /// Disks of members that were given another's.
     pub swapped: BTreeMap<u8, DiskImage>,
     /// Members that a rolling restart has still to come to, and when.
@@ -83,6 +86,7 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         hunts: BTreeMap::new(),
         flaps: BTreeMap::new(),
         active: BTreeSet::new(),
+        stops: BTreeMap::new(),
         swapped: BTreeMap::new(),
         restarts: BTreeMap::new(),
         resumes: BTreeSet::new(),
@@ -199,14 +203,23 @@ impl Driver<'_> {
         let watcher = self.watcher.clone();
         let ended = self.ended.clone();
         let foreign = self.swapped.contains_key(&node);
+        let asked = Arc::new(Notify::new());
+        self.stops.insert(node, asked.clone());
         self.world.start(self.host(node), async move |env| {
             let why = match Member::start(env, config, Some(Arc::new(watcher.clone()))).await {
                 Ok(_) if foreign => (format!("node {node} started on another member's disk"), false),
                 Err(error) if foreign => (error.to_string(), true),
-                Ok(member) => match member.stopped().await {
-                    Stopped::Broken(why) => (why, false),
-                    why => (why.to_string(), true),
-                },
+                Ok(member) => {
+                    tokio::select! {
+                        biased;
+                        _ = member.stopped() => {}
+                        () = asked.notified() => member.stop().await,
+                    }
+                    match member.stopped().await {
+                        Stopped::Broken(why) => (why, false),
+                        why => (why.to_string(), true),
+                    }
+                }
                 Err(error) => (error.to_string(), error.is_disk()),
             };
             watcher.ended(node);

@@ -212,7 +212,11 @@ impl Driver<'_> {
                 self.restarts.insert(when, node);
                 break;
             }
-            self.take_down(node, now + RESTART_DELAY, false);
+            self.remark(format!("node {node} is asked to stop"));
+            self.down_until.entry(node).or_insert(now + RESTART_DELAY);
+            if let Some(asked) = self.stops.get(&node) {
+                asked.notify_one();
+            }
         }
         for (i, due) in self.flaps.clone() {
             if let (What::Flap { a, b, every_ms }, true) = (&self.plan.faults[i].what, due <= now) {
