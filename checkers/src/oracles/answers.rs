@@ -84,10 +84,13 @@ fn unanswered(history: &History) -> Vec<Finding> {
         let last = heard.entry(operation.connection).or_default();
         *last = operation.call_ns.max(*last);
     }
+    // Replies come in order: what is asked after the first that hangs waits behind it.
+    let mut hanging = BTreeSet::new();
     let open = |(_, o): &(usize, &Operation)| {
         o.return_ns.is_none()
             && !ended.contains(&o.connection)
             && heard.get(&o.connection).is_some_and(|last| *last > o.call_ns + PATIENCE_NS)
+            && hanging.insert(o.connection)
     };
     let told = |(i, o): (usize, &Operation)| {
         let sentence = format!(
@@ -98,7 +101,7 @@ fn unanswered(history: &History) -> Vec<Finding> {
             seconds(o.call_ns),
             o.node
         );
-        Finding::safety(ORACLE, "unanswered", o.request.path(), sentence).severity(Severity::Liveness).operations([i])
+        Finding::safety(ORACLE, "unanswered", o.request.name(), sentence).severity(Severity::Liveness).operations([i])
     };
     history.operations.iter().enumerate().filter(open).map(told).collect()
 }

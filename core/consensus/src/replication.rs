@@ -219,7 +219,7 @@ impl<P: Payload> Raft<P> {
             self.probe_peers(out);
         }
         self.following.round = self.following.round.max(round);
-        if self.is_restoring() {
+        if self.is_restoring() && !self.config.mutants.on(Mutant::RaftCommitWhileRestoring) {
             // The log is about to be replaced. The leader need only know that someone is here.
             if round > 0 {
                 self.acknowledge(from, out);
