@@ -387,7 +387,7 @@ mod tests {
         let campaign = fold.report(&request, Plans::default());
         assert_eq!(exit_of_campaign(&campaign), Exit::Safety);
         assert_eq!((campaign.seeds, campaign.failed, campaign.unknown), (4, 2, 1));
-        assert_eq!(campaign.operations_acknowledged, Acknowledged { total: 100, median: 30 });
+        assert_eq!(campaign.operations_acknowledged, Acknowledged { total: 100, median: 20 });
         assert_eq!((campaign.faults["crash"], campaign.faults["rot"], campaign.faults_planned["crash"]), (4, 0, 8));
         assert_eq!(campaign.faults_held_back, [("rot".to_string(), 4)].into());
         assert!(!campaign.faults.contains_key("held back:rot"));

@@ -110,12 +110,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failed> {
     for path in [json, junit, html].into_iter().flatten() {
         save(path, b"")?;
     }
+    stop_when_asked()?;
     let resumed = resume.as_ref().map_or(Ok(None), |path| checkpoint::read(path, &request))?;
     let keep = |fold: &_| resume.as_ref().map_or(Ok(()), |path| checkpoint::write(path, &request, fold));
     let mut fold = resumed.unwrap_or_default();
     keep(&fold)?;
     hush_panics();
-    stop_when_asked()?;
     let total = request.time.is_none().then(|| request.seeds.end - request.seeds.start);
     let mut progress = Progress::new("seeds", total);
     let plans = Plans::run(request.jobs, &mut progress);
