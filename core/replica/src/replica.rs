@@ -102,6 +102,8 @@ pub struct Replica {
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     /// Requests in the log's hands: number → connection. Numbers grow.
     pub(crate) waiting: BTreeMap<u64, ConnectionId>,
+    /// Members that can be sent to.
+    pub(crate) links_up: BTreeSet<NodeId>,
     pub(crate) requests: u64,
     /// Commands of this turn, not yet proposed or forwarded. They stay here while no leader is known.
     pub(crate) unsent: VecDeque<(Origin, Command)>,
@@ -163,6 +165,7 @@ impl Replica {
             role: Role::Follower,
             connections: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            links_up: BTreeSet::new(),
             requests: 0,
             unsent: VecDeque::new(),
             forwarded: Vec::new(),
@@ -224,6 +227,10 @@ impl Replica {
     }
 
     fn link(&mut self, now: Now, peer: NodeId, up: bool, out: &mut Vec<Output>) {
+        match up {
+            true => self.links_up.insert(peer),
+            false => self.links_up.remove(&peer),
+        };
         if !up && self.leader == Some(peer) {
             self.forwards_lost("the link to the leader broke", out);
         }
@@ -231,6 +238,9 @@ impl Replica {
             self.sessions.report_lost(peer);
         }
         self.raft(now, RaftInput::Link { peer, up }, out);
+        if self.wants_flush() {
+            self.flush(now, out);
+        }
     }
 
     /// Steps consensus and does what it says.

@@ -21,12 +21,18 @@ impl Replica {
 
     /// Whether a flush has something to do.
     pub fn wants_flush(&self) -> bool {
-        !self.forwarded.is_empty() || (!self.unsent.is_empty() && self.leader.is_some())
+        !self.forwarded.is_empty() || (!self.unsent.is_empty() && self.way_to_leader().is_some())
+    }
+
+    /// The leader, if what is sent to it now would leave: what is sent over a link that is down is lost, and nobody
+    /// would be told.
+    fn way_to_leader(&self) -> Option<NodeId> {
+        self.leader.filter(|leader| *leader == self.config.id || self.links_up.contains(leader))
     }
 
     /// End of a turn.
     pub(crate) fn flush(&mut self, now: Now, out: &mut Vec<Output>) {
-        match (self.role, self.leader) {
+        match (self.role, self.way_to_leader()) {
             (Role::Leader, _) => {
                 let commands = self.forwarded.drain(..).chain(self.unsent.drain(..));
                 let payloads: Vec<_> = commands

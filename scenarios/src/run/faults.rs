@@ -23,8 +23,8 @@ impl Driver<'_> {
             (_, Some(node)) if self.swapped.contains_key(&node) => Some("the disk is another member's"),
             (_, Some(node)) if self.too_much(node) => Some("no more disks may be lost before others have recovered"),
             (What::SwapDisk { node, with }, _)
-                if [node, with].iter().any(|n| self.swapped.contains_key(n))
-                    || self.world.files(self.host(*with)).is_empty() =>
+                // A disk that never belonged to a voter has no owner's name on it yet.
+                if [node, with].iter().any(|n| self.swapped.contains_key(n)) || !self.watcher.is_sound(*with) =>
             {
                 Some("there is nothing to swap")
             }
