@@ -386,6 +386,11 @@ impl Client {
                 let request = self.set(path, conditional);
                 self.send(c, request);
             }
+            Operation::Large { path, bytes } => {
+                let mut data = self.value();
+                data.0.resize(bytes as usize, b'.');
+                self.send(c, Request::SetData { path, data, version: -1 });
+            }
             Operation::Create { path } => {
                 let create = self.create(path, false, false);
                 self.send(c, Request::Create(create));

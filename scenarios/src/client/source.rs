@@ -4,6 +4,9 @@ use crate::plan::{Mix, Operation, Part, Step, Workload};
 use std::collections::VecDeque;
 use synod_sim::Dice;
 
+/// More than the log's small segments echo; few enough that a snapshot in small chunks goes over in a second.
+const LARGE_BYTES_MAX: u64 = 9_000;
+
 /// Where a client's operations come from.
 pub(super) enum Source {
     Weights { dice: Dice, mix: Mix, workload: Workload },
@@ -69,6 +72,9 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "reopen" => Operation::Reopen,
         "reconnect" => Operation::Reconnect,
         "intrude" => Operation::Intrude,
+        "large" => {
+            Operation::Large { path: format!("/k{}", key % 2), bytes: 3_000 + dice.below(LARGE_BYTES_MAX) as u32 }
+        }
         "refused" => match dice.below(4) {
             0 => Operation::Create { path: format!("/e{key}/c") },
             1 => Operation::ReadOnly { path: format!("/r{key}") },
@@ -128,6 +134,7 @@ fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
         ("intrude", mix.intrude),
         ("silence", mix.silence),
         ("refused", mix.refused),
+        ("large", mix.large),
     ];
     let total: u64 = weights.iter().map(|(_, w)| u64::from(*w)).sum();
     let mut at = dice.below(total);

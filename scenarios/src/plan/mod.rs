@@ -172,6 +172,9 @@ pub struct Mix {
     /// What must be refused, and what makes it so: a child of an ephemeral node, a write of a node that is read-only.
     #[serde(default)]
     pub refused: u32,
+    /// A value of some thousand bytes.
+    #[serde(default)]
+    pub large: u32,
 }
 
 impl Plan {

@@ -24,6 +24,11 @@ pub enum Operation {
         path: String,
         conditional: bool,
     },
+    /// A value of so many bytes.
+    Large {
+        path: String,
+        bytes: u32,
+    },
     Create {
         path: String,
     },

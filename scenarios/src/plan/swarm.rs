@@ -175,6 +175,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         intrude: weight(1),
         silence: weight(1) / 2,
         refused: 0,
+        large: 0,
     };
     // Some clients want to know the latest above all.
     if d.chance(0.25) {
@@ -193,6 +194,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     };
     // Drawn last: what is older stays what it was.
     workload.mix.refused = if d.chance(0.2) { 0 } else { 1 + d.below(8) as u32 };
+    workload.mix.large = if d.chance(0.5) { 0 } else { 1 + d.below(6) as u32 };
     workload
 }
 
