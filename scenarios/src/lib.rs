@@ -28,6 +28,7 @@ pub mod explain;
 pub mod kill_table;
 pub mod leaks;
 pub mod messages;
+pub mod own;
 pub mod plan;
 pub mod plans;
 pub mod pool;
