@@ -16,7 +16,8 @@ pub struct Growth {
     /// After so many seeds, so many distinct ones; both ascending. At most 256 points, and one for each
     /// further shard.
     pub points: Vec<(u64, u64)>,
-    /// The last seed that showed a new one. Of several shards: the last that was new to its shard.
+    /// The last seed that showed a new one. Of several shards, as if they had run one after the other: the last that
+    /// was new to its shard, in the last shard that had something new.
     pub last_new_seed: u64,
     /// What they were.
     #[serde(default)]
@@ -69,13 +70,17 @@ impl Growth {
 
     /// What a shard saw that ran after these `seeds`; it ran `more`.
     pub fn join(&mut self, seeds: u64, shard: &Growth, more: u64) {
-        self.last_new_seed = self.last_new_seed.max(shard.last_new_seed);
         if self.points.is_empty() {
+            self.last_new_seed = shard.last_new_seed;
             self.points = shard.points.iter().map(|(n, distinct)| (seeds + n, *distinct)).collect();
             self.sketch = shard.sketch.clone();
             return;
         }
+        let before = self.sketch.clone();
         self.sketch.merge(&shard.sketch);
+        if self.sketch != before {
+            self.last_new_seed = self.last_new_seed.max(shard.last_new_seed);
+        }
         let distinct = self.sketch.estimate().max(self.distinct()).max(shard.distinct());
         self.points.push((seeds + more, distinct));
     }
@@ -167,6 +172,8 @@ mod tests {
 
         let mut few = grown(0, 0..40);
         few.join(40, &grown(40, 20..50), 30);
-        assert_eq!(few.distinct(), 50);
+        assert_eq!((few.distinct(), few.last_new_seed), (50, 69));
+        few.join(70, &grown(70, 10..45), 35);
+        assert_eq!((few.distinct(), few.last_new_seed), (50, 69), "the third saw nothing new");
     }
 }

@@ -98,6 +98,7 @@ mod tests {
         for blind in [&[][..], &[("order", Severity::Safety)], &[("watches", Severity::Unknown)]] {
             assert_eq!(judged(Some("bug"), Some("watches/rule/x"), blind), ["harness/blind"], "{blind:?}");
         }
+        assert_eq!(judged(Some("bug"), None, &[]), ["harness/blind"]);
         assert_eq!(judged(Some("bug"), None, &[(HARNESS, Severity::Safety)]), ["harness/rule"]);
     }
 
