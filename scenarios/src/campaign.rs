@@ -289,8 +289,8 @@ impl Fold {
             record("time to first write", "ms", ms(time));
         }
         let (opened, expired) = liveness.sessions;
-        if opened > 0 {
-            record("session survival", "%", 100 * opened.saturating_sub(expired) / opened);
+        if let Some(survived) = (100 * opened.saturating_sub(expired)).checked_div(opened) {
+            record("session survival", "%", survived);
         }
         self.lawfully_stuck += u64::from(liveness.stuck.is_some());
     }

@@ -47,7 +47,7 @@ fn looking_does_not_change_a_run() {
     let watched = Options {
         on_event: Some(Box::new(|_| {})),
         on_member: Some(Box::new(|_, _, _| {})),
-        on_remark: Some(Box::new(move |_, text| keep.lock().unwrap().push(text))),
+        on_remark: Some(Box::new(move |_, text| keep.lock().unwrap().push(text.to_string()))),
         on_message: Some(Box::new(|_, _| {})),
         keep_history: true,
         keep_script: false,

@@ -202,9 +202,10 @@ async fn read_segment(
     replay: &mut Replay,
 ) -> Result<Scan, Error> {
     let file = env.disk.open(path, OpenMode::Write).await.map_err(disk("open", path))?;
-    let scanned = scan(file.as_ref(), header, must_end, options.mutants, &mut |_, record| replay.apply(&record, options.mutants))
-        .await
-        .map_err(disk("read", path))?;
+    let scanned =
+        scan(file.as_ref(), header, must_end, options.mutants, &mut |_, record| replay.apply(&record, options.mutants))
+            .await
+            .map_err(disk("read", path))?;
     if !scanned.restored.is_empty() {
         env.sometimes("storage: records were restored from their echo");
         file.write_sync(scanned.restored.clone()).await.map_err(disk("restore", path))?;

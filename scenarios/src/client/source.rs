@@ -9,7 +9,7 @@ const LARGE_BYTES_MAX: u64 = 9_000;
 
 /// Where a client's operations come from.
 pub(super) enum Source {
-    Weights { dice: Dice, mix: Mix, workload: Workload },
+    Weights { dice: Box<Dice>, mix: Box<Mix>, workload: Workload },
     Script(VecDeque<Step>),
 }
 
@@ -28,7 +28,7 @@ impl Source {
                 ..Mix::default()
             };
         }
-        Source::Weights { dice, mix, workload: workload.clone() }
+        Source::Weights { dice: Box::new(dice), mix: Box::new(mix), workload: workload.clone() }
     }
 
     /// When the next operation is due, microseconds: `last_us` is when the last one was chosen.

@@ -164,6 +164,7 @@ impl Driver<'_> {
         match &fault.what {
             What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } | What::Corrupt { .. } => self.set_links(),
             What::MisdirectWrites { node, .. } => self.settle(*node),
+            What::MisdirectReads { node, .. } => self.world.misdirect_reads(self.host(*node), 0),
             What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => self.resume(i),
             What::HuntLeaders { .. } => drop(self.hunts.remove(&i)),
             What::Flap { .. } => drop(self.flaps.remove(&i)),
@@ -400,8 +401,8 @@ impl Driver<'_> {
         let host = self.host(node);
         let is_snapshot =
             |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("snapshot-"));
-        let snapshots = self.world.files(host).into_iter().filter(|(path, _)| is_snapshot(path));
-        if let Some((path, length)) = snapshots.last()
+        let mut snapshots = self.world.files(host).into_iter().filter(|(path, _)| is_snapshot(path));
+        if let Some((path, length)) = snapshots.next_back()
             && self.world.rot(host, &path, 0..length).is_some()
         {
             self.watcher.disk_lost(node);

@@ -154,7 +154,7 @@ fn fault_points_fire_by_their_own_dice() {
     assert!((0..7).all(|n| other.iter().any(|visit| visit % 10 == n)));
     assert_eq!(fires(1, &[("one", 0.1)]), [one.clone(), vec![]], "a point that is taken out disturbs another");
     assert_ne!(fires(2, &[("one", 0.1)])[0], one);
-    assert_eq!(fires(1, &[]), [vec![], vec![]]);
+    assert_eq!(fires(1, &[]), [Vec::<u64>::new(), Vec::new()]);
 }
 
 #[test]
