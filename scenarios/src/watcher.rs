@@ -165,6 +165,11 @@ impl Watcher {
         }
     }
 
+    /// Whether a member's disk may lack something, unnoticed.
+    pub fn is_suspect(&self, node: u8) -> bool {
+        self.lock().suspects.contains(&node)
+    }
+
     /// Whether a member is an ordinary voter on its present disk.
     pub fn is_sound(&self, node: u8) -> bool {
         self.lock().sound.contains(&node)

@@ -200,6 +200,10 @@ impl Driver<'_> {
         config.chunk_bytes = c.chunk_bytes;
         config.trace = true;
         config.mutants = self.mutants;
+        // It finds out now, whatever ended it.
+        if self.watcher.is_suspect(node) {
+            self.watcher.disk_lost(node);
+        }
         let watcher = self.watcher.clone();
         let ended = self.ended.clone();
         let foreign = self.swapped.contains_key(&node);
