@@ -21,6 +21,8 @@ pub enum Exit {
     Usage = 64,
     /// The harness itself failed.
     Internal = 70,
+    /// For `git bisect run`: this version cannot be judged.
+    Skip = 125,
 }
 
 impl From<Option<Severity>> for Exit {

@@ -3,6 +3,7 @@
 //! Whether a fault took effect is told as far as the world knows it: it counts effects by kind, not by fault.
 
 use crate::campaign::run_guarded;
+use crate::explain::{Decision, Explained};
 use crate::messages::{Messages, request_text, response_text};
 use crate::plan::{Fault, Plan, What};
 use crate::run::{Options, Outcome};
@@ -14,7 +15,8 @@ use synod_checkers::finding::Severity;
 use synod_checkers::history::{Change, History, Response};
 use synod_node::replica::Role;
 use synod_reports::run::{
-    Event, FaultBand, FindingRow, MemberRole, Operation, Outcome as Known, RunReport, StateChange, Verdict,
+    Event, Explanation, Fact, FaultBand, FindingRow, MemberRole, Operation, Outcome as Known, RunReport, StateChange,
+    Verdict,
 };
 use synod_reports::{SCHEMA, shortened};
 use synod_sim::{EventKind, SimEvent};
@@ -70,6 +72,30 @@ pub fn report(plan: &Plan, title: &str, reproduce: &str) -> RunReport {
         findings: outcome.findings.iter().map(finding_row).collect(),
         explanation: None,
     }
+}
+
+/// Adds what taking out one decision after the other has shown.
+pub fn explain(report: &mut RunReport, explained: &Explained) {
+    let told = |decisions: &[Decision]| decisions.iter().map(|decision| decision.to_string()).collect();
+    for (decisions, mattered) in [(&explained.necessary, true), (&explained.irrelevant, false)] {
+        for decision in decisions {
+            if let Decision::Fault(i, _) = decision
+                && let Some(band) = report.faults.iter_mut().find(|band| band.id as usize == *i)
+            {
+                band.mattered = Some(mattered);
+            }
+        }
+    }
+    let fact = |(at_ns, text, operation): &(u64, String, usize)| Fact {
+        at_ns: *at_ns,
+        text: shortened(text, TEXT_CHARS_MAX),
+        operation: Some(*operation),
+    };
+    report.explanation = Some(Explanation {
+        necessary: told(&explained.necessary),
+        irrelevant: told(&explained.irrelevant),
+        facts: explained.facts.iter().map(fact).collect(),
+    });
 }
 
 fn lock(recording: &Mutex<Recording>) -> MutexGuard<'_, Recording> {

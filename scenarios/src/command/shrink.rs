@@ -3,12 +3,14 @@
 use super::{Failed, Jobs, Subject, hush_panics, print, save};
 use std::path::PathBuf;
 use std::time::Duration;
+use synod_reports::run_page;
 use synod_scenarios::campaign::{exit_of, run_guarded};
 use synod_scenarios::exit::Exit;
 use synod_scenarios::explain::explain;
 use synod_scenarios::progress::Progress;
 use synod_scenarios::record::Recorded;
 use synod_scenarios::run::Options;
+use synod_scenarios::run_report::{self, report};
 use synod_scenarios::shrink::{Request, shrink as search, told};
 
 /// Finds the smallest plan that fails as a seed or a plan does, and says why it fails
@@ -30,6 +32,9 @@ pub struct Arguments {
     /// Begins no attempt after so long: 90s, 10m
     #[arg(long = "for", value_name = "TIME", value_parser = super::run::span, default_value = "2m")]
     time: Duration,
+    /// Writes the run as a page, with what mattered and what did not
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     jobs: Jobs,
 }
@@ -48,13 +53,18 @@ pub fn shrink(arguments: &Arguments) -> Result<Exit, Failed> {
     let mut smallest = shrunk.plan.clone();
     smallest.recorded = Some(Recorded::of(&outcomes[0]));
     save(&arguments.out, synod_reports::json(&smallest).as_bytes())?;
+    let line = format!("cargo sim replay {}", arguments.out.display());
+    if let Some(path) = &arguments.html {
+        let mut page = report(&smallest, &arguments.out.display().to_string(), &line);
+        run_report::explain(&mut page, &explained);
+        save(path, run_page(&page).as_bytes())?;
+    }
     print(&format!(
-        "{explained}\nfrom {}\nto   {}\n{} runs in {:.1} s; the smallest fails {fails} times of 3\ncargo sim replay {}\n",
+        "{explained}\nfrom {}\nto   {}\n{} runs in {:.1} s; the smallest fails {fails} times of 3\n{line}\n",
         told(&plan),
         told(&shrunk.plan),
         shrunk.runs,
         shrunk.took.as_secs_f64(),
-        arguments.out.display(),
     ))?;
     Ok(exit_of([shrunk.finding].iter()))
 }
