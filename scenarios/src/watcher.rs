@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 pub struct Watcher {
     world: World,
     shared: Arc<Mutex<Watched>>,
-    /// Told of each new leader.
+    /// Told of each new leader and candidate.
     leads: Arc<Notify>,
 }
 
@@ -39,6 +39,8 @@ pub struct Watched {
     pub findings: Vec<Finding>,
     /// Rare states, seen from outside.
     pub sometimes: BTreeMap<&'static str, u64>,
+    /// Members that began to campaign since the driver looked.
+    pub candidates: Vec<u8>,
     /// What the driver did and who led, with the time.
     pub steps: Vec<(Instant, String)>,
     /// Fingerprints of the cluster's abstract states.
@@ -108,7 +110,7 @@ impl Watcher {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Told of each new leader.
+    /// Told of each new leader and candidate.
     pub fn leads(&self) -> Arc<Notify> {
         self.leads.clone()
     }
@@ -236,7 +238,11 @@ impl Observer for Watcher {
                     watched.steps.push((now, format!("node {node} leads in term {}", seen.term.0)));
                 }
                 Role::PreCandidate => reached("raft.pre_vote"),
-                Role::Candidate => reached("raft.campaign"),
+                Role::Candidate => {
+                    reached("raft.campaign");
+                    watched.candidates.push(node);
+                    self.leads.notify_one();
+                }
                 Role::Follower if before.is_some_and(|b| b.role == Role::Leader) => reached("raft.leader_stepped_down"),
                 Role::Follower => {}
             }

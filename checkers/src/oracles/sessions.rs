@@ -1,8 +1,8 @@
 //! What ZooKeeper promises of sessions: none ends before its time, one that is resumed keeps its id and asks for the
 //! right password, after its end it does nothing more and its ephemeral nodes are gone.
 //!
-//! A session's time runs from the last request that the leader must have heard of: pings, writes, syncs and
-//! connects that were answered. Local reads do not count: a member answers them without telling the leader at once.
+//! A session's time runs from the last request that the leader must have heard of: pings, writes and connects that were
+//! answered. Reads and syncs do not count: a member answers them before it has told the leader whose they are.
 //! That ephemeral nodes live exactly as long as their session at each zxid is part of the replay
 //! (`zookeeper_versions`); here is what the replies tell without it.
 //!
@@ -101,7 +101,7 @@ fn collect<'a>(history: &'a History, findings: &mut Vec<Finding>) -> BTreeMap<i6
 fn heartbeat(operation: &Operation) -> bool {
     let refused = matches!(operation.error(), Some(code::SESSION_EXPIRED | code::SESSION_MOVED));
     let connects = matches!(operation.request, Request::OpenSession { .. } | Request::AttachSession { .. });
-    let heard = operation.request.writes() || matches!(operation.request, Request::Ping | Request::Sync { .. });
+    let heard = operation.request.writes() || matches!(operation.request, Request::Ping);
     operation.acknowledged() && !refused && (heard || connects && operation.reply().is_some())
 }
 

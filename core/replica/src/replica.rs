@@ -218,7 +218,7 @@ impl Replica {
     fn peer(&mut self, now: Now, from: NodeId, message: PeerMessage, out: &mut Vec<Output>) {
         match message {
             PeerMessage::Raft(message) => self.raft(now, RaftInput::Message { from, message }, out),
-            PeerMessage::Forward { term, proposals } => self.forwarded(from, term, proposals, out),
+            PeerMessage::Forward { term, proposals } => self.forwarded(now, from, term, proposals, out),
             PeerMessage::ForwardRefused { requests } => self.forward_refused(requests, out),
             PeerMessage::Touch { sequence, sessions } => self.touched(now, from, sequence, sessions, out),
             PeerMessage::TouchReply { sequence } => self.touch_confirmed(now, from, sequence, out),
@@ -235,7 +235,7 @@ impl Replica {
             self.forwards_lost("the link to the leader broke", out);
         }
         if !up {
-            self.sessions.report_lost(peer);
+            self.report_lost(peer);
         }
         self.raft(now, RaftInput::Link { peer, up }, out);
         if self.wants_flush() {

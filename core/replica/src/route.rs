@@ -55,12 +55,19 @@ impl Replica {
 
     pub(crate) fn forwarded(
         &mut self,
+        now: Now,
         from: NodeId,
         term: Term,
         proposals: Vec<(Origin, Command)>,
         out: &mut Vec<Output>,
     ) {
         if self.role == Role::Leader && self.raft.term() == term {
+            // The follower may not live to report what it answers.
+            for (_, command) in &proposals {
+                if let Command::Write { session, .. } = command {
+                    self.heard_of(now, *session);
+                }
+            }
             self.forwarded.extend(proposals);
         } else {
             let requests = proposals.iter().map(|(origin, _)| origin.request).collect();

@@ -54,6 +54,8 @@ struct Report {
     to: NodeId,
     sequence: u64,
     sent_at: Instant,
+    /// Whom it names.
+    sessions: Vec<SessionId>,
     /// Pings to answer when it is confirmed.
     pings: Vec<(ConnectionId, u64)>,
 }
@@ -82,12 +84,6 @@ impl Sessions {
     pub fn leader_found(&mut self, now: Instant) {
         self.report = None;
         self.confirmed_at = now;
-    }
-
-    pub fn report_lost(&mut self, peer: NodeId) {
-        if self.report.as_ref().is_some_and(|r| r.to == peer) {
-            self.report = None;
-        }
     }
 
     pub fn stop_leading(&mut self) {
@@ -199,9 +195,28 @@ impl Replica {
         }
         self.sessions.reports += 1;
         let sequence = self.sessions.reports;
-        self.sessions.report = Some(Report { to, sequence, sent_at: now.instant, pings });
+        let (sent_at, told) = (now.instant, sessions.clone());
+        self.sessions.report = Some(Report { to, sequence, sent_at, sessions: told, pings });
         self.sessions.reported_at = now.instant;
         out.push(Output::Send { to, message: PeerMessage::Touch { sequence, sessions } });
+    }
+
+    /// The link to a member broke: what was reported to it may not have come.
+    pub(crate) fn report_lost(&mut self, peer: NodeId) {
+        if let Some(report) = self.sessions.report.take_if(|r| r.to == peer) {
+            self.report_again(report);
+        }
+    }
+
+    /// What an unanswered report said is part of the next one.
+    fn report_again(&mut self, report: Report) {
+        self.sessions.left.extend(report.sessions.iter().map(|session| (*session, report.sent_at)));
+        for (connection, tag) in report.pings {
+            if let Some(c) = self.connections.get_mut(&connection) {
+                c.ping.get_or_insert(tag);
+                c.unreported = true;
+            }
+        }
     }
 
     /// Leader: a follower's report.
@@ -217,13 +232,19 @@ impl Replica {
             return;
         }
         for session in sessions {
-            if !self.sessions.expiring.contains(&session)
-                && let Some(heard) = self.sessions.heard.get_mut(&session)
-            {
-                *heard = now.instant;
-            }
+            self.heard_of(now, session);
         }
         out.push(Output::Send { to: from, message: PeerMessage::TouchReply { sequence } });
+    }
+
+    /// Leader: a session gave a sign of life, here or at a follower.
+    pub(crate) fn heard_of(&mut self, now: Now, session: SessionId) {
+        if !self.sessions.expiring.contains(&session)
+            && let Some(heard) = self.sessions.heard.get_mut(&session)
+        {
+            // Right after an election it is ahead of the time.
+            *heard = now.instant.max(*heard);
+        }
     }
 
     /// Follower: the leader has extended what was reported.
@@ -265,12 +286,7 @@ impl Replica {
         // A report whose answer is missing for long was lost on the way.
         let patience = self.config.election_timeout;
         if let Some(report) = self.sessions.report.take_if(|r| now.instant.since(r.sent_at) > patience) {
-            for (connection, tag) in report.pings {
-                if let Some(c) = self.connections.get_mut(&connection) {
-                    c.ping.get_or_insert(tag);
-                    c.unreported = true;
-                }
-            }
+            self.report_again(report);
         }
         if now.instant.since(self.sessions.reported_at) >= self.config.election_timeout / 8 {
             self.report(now, out);

@@ -28,6 +28,8 @@ pub enum What {
     IsolateLeader,
     /// Each leader of that time falls, so long after it was elected, for so long.
     HuntLeaders { how: Hunt, after_ms: u64, hold_ms: u64 },
+    /// Whoever campaigns in that time is cut off from the other members at once, for so long.
+    HuntCandidates { hold_ms: u64 },
     /// Every connection between two machines is reset again and again.
     Flap { a: u8, b: u8, every_ms: u64 },
     /// Segments take longer: milliseconds, to and from one machine.
@@ -134,6 +136,7 @@ impl What {
             What::OneWay { .. } => "one-way",
             What::IsolateLeader => "isolate-leader",
             What::HuntLeaders { .. } => "hunt-leaders",
+            What::HuntCandidates { .. } => "hunt-candidates",
             What::Flap { .. } => "flap",
             What::Delay { .. } => "delay",
             What::Loss { .. } => "loss",
@@ -202,6 +205,7 @@ impl What {
             | What::CrashLeader
             | What::PauseLeader
             | What::HuntLeaders { .. }
+            | What::HuntCandidates { .. }
             | What::RollingRestart { .. } => true,
             What::Delay { node, .. }
             | What::Loss { node, .. }

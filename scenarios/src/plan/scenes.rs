@@ -6,7 +6,7 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 9] = [
+const SCENES: [fn(&mut Stage<'_>); 10] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -16,6 +16,7 @@ const SCENES: [fn(&mut Stage<'_>); 9] = [
     forgotten_votes,
     divided_reigns,
     undone_reigns,
+    premature_candidates,
 ];
 
 /// Where a scene is built.
@@ -187,6 +188,17 @@ fn divided_reigns(s: &mut Stage<'_>) {
     let e = s.election_timeout();
     let (after_ms, hold_ms) = (s.about_e(), s.about_e());
     s.add(0, 14 * e, What::HuntLeaders { how: Hunt::Pair, after_ms, hold_ms });
+}
+
+/// Leaders stand still a little too long, and whoever campaigns meanwhile is alone with its term before anybody hears of
+/// it: the leader goes on with the others.
+fn premature_candidates(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    s.add(0, 12 * e, What::HuntCandidates { hold_ms: 3 * e });
+    for round in 0..3 {
+        let for_ms = e + s.dice.below(e);
+        s.add(round * 4 * e + 1, for_ms, What::PauseLeader);
+    }
 }
 
 /// A leader and a follower write much that nobody else hears of; heirs with short reigns undo it, and the leader may

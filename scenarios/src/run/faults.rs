@@ -58,6 +58,7 @@ impl Driver<'_> {
                 let (after, hold) = (Duration::from_millis(*after_ms), Duration::from_millis(*hold_ms));
                 self.hunts.insert(i, Hunting { how: *how, after, hold, prey: None });
             }
+            What::HuntCandidates { .. } => {}
             What::Flap { .. } => drop(self.flaps.insert(i, self.world.now())),
             What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } | What::Corrupt { .. } => self.set_links(),
             What::SynTimeout { a, b } => {
@@ -224,6 +225,16 @@ impl Driver<'_> {
                 self.world.reset_connections(self.host(*a), self.host(*b));
                 self.flaps.insert(i, now + Duration::from_millis(*every_ms));
             }
+        }
+        let candidates = std::mem::take(&mut self.watcher.lock().candidates);
+        let hold = self.active.iter().find_map(|i| match self.plan.faults[*i].what {
+            What::HuntCandidates { hold_ms } => Some(Duration::from_millis(hold_ms)),
+            _ => None,
+        });
+        for (candidate, hold) in candidates.into_iter().zip(hold.into_iter().cycle()) {
+            self.remark(format!("candidate {candidate} is cut off"));
+            let rest: Vec<u8> = (1..=self.plan.cluster.nodes).filter(|n| *n != candidate).collect();
+            self.world.partition(&[self.host(candidate)], &self.group(&rest), Some(hold));
         }
         let leader = self.watcher.leader();
         let term = leader.and_then(|l| self.watcher.lock().members.get(&l).map(|seen| seen.term));
