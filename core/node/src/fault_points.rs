@@ -16,6 +16,7 @@ pub const FAULT_POINTS: &[&str] = &[
     "node.link_in_parts",
     "node.log_late",
     "node.redial_late",
+    "node.restore_late",
     "node.snapshot_abandoned",
     "node.snapshot_written_twice",
     "node.start_late",

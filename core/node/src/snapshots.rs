@@ -154,6 +154,7 @@ pub(crate) async fn receive(shared: Arc<Shared>) {
         }
         if result.is_ok() {
             result = snapshots.finish_receive(meta).await.map_err(|e| e.to_string());
+            shared.env.buggify_pause("node.restore_late", 2 * shared.config.election_timeout).await;
         }
         let input = match std::mem::replace(&mut result, Ok(())) {
             Ok(()) => match load(&shared.env, &snapshots, meta, shared.config.mutants).await {
