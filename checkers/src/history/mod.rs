@@ -12,6 +12,7 @@ pub use data::Data;
 pub use request::{Create, Granted, MultiOp, MultiResult, Reply, Request, Response};
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use synod_types::command::{Command, Outcome};
 use synod_types::{Index, Stat, Term, Zxid};
 
@@ -32,6 +33,14 @@ pub struct History {
     /// The log as the members applied it, from its first entry on without gaps. Known to simulators only; it is not
     /// part of the file format.
     pub truth: Option<Vec<Applied>>,
+}
+
+impl History {
+    /// Connections that are known to have ended.
+    pub fn ended(&self) -> BTreeSet<u64> {
+        let ends = self.connections.iter().filter(|c| !matches!(c.change, Change::Connected { .. }));
+        ends.map(|c| c.connection).collect()
+    }
 }
 
 /// About the run as a whole.

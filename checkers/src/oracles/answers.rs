@@ -8,7 +8,7 @@
 //! Rules: `unanswered`, `stray`, `behind_event`.
 
 use crate::finding::{Finding, Severity, seconds};
-use crate::history::{Change, History, Operation};
+use crate::history::{History, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 use synod_types::Zxid;
 
@@ -71,12 +71,7 @@ fn behind_events(history: &History) -> Vec<Finding> {
 }
 
 fn unanswered(history: &History) -> Vec<Finding> {
-    let ended: BTreeSet<u64> = history
-        .connections
-        .iter()
-        .filter(|c| !matches!(c.change, Change::Connected { .. }))
-        .map(|c| c.connection)
-        .collect();
+    let ended = history.ended();
     // A connection on which nothing came any more may be dead without either end knowing: only one that was used later
     // has a server that could have answered.
     let mut heard: BTreeMap<u64, u64> = BTreeMap::new();

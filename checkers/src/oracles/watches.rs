@@ -10,8 +10,8 @@
 
 use super::Replay;
 use crate::finding::{Finding, Severity, seconds};
-use crate::history::{Change, History, Request, WatchEvent, WatchKind};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::history::{History, Request, WatchEvent, WatchKind};
+use std::collections::BTreeMap;
 use synod_types::Zxid;
 
 const ORACLE: &str = "watches";
@@ -62,12 +62,7 @@ pub(super) fn check_replayed(history: &History, replay: &Replay) -> Vec<Finding>
     for event in &history.watches {
         streams.entry(event.connection).or_default().push((event.position, Came::Event(event)));
     }
-    let ended: BTreeSet<u64> = history
-        .connections
-        .iter()
-        .filter(|c| !matches!(c.change, Change::Connected { .. }))
-        .map(|c| c.connection)
-        .collect();
+    let ended = history.ended();
     let mut findings = Vec::new();
     for (connection, mut stream) in streams {
         stream.sort_by_key(|(position, _)| *position);

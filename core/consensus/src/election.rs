@@ -188,7 +188,9 @@ impl<P: Payload> Raft<P> {
     /// A leader that does not hear a majority steps down: it cannot decide anything, and its clients had better look
     /// elsewhere (§6.2).
     pub(crate) fn check_quorum(&mut self, out: &mut Vec<Output<P>>) {
-        self.transfer = None;
+        if !self.config.mutants.on(Mutant::RaftTransferForEver) {
+            self.transfer = None;
+        }
         let active = self.progress.values().filter(|progress| progress.active).count();
         if active + 1 < self.majority() && !self.config.mutants.on(Mutant::RaftNeverStepsDown) {
             self.sticky = false;

@@ -54,6 +54,7 @@ mutants! {
     RaftSnapshotCommit = "raft.snapshot_commit_ahead": "who installs a snapshot takes the leader's commit index for its own",
     RaftSnapshotKeepsLog = "raft.snapshot_keeps_log": "who installs a snapshot keeps a log behind it that contradicts it",
     RaftCommitWhileRestoring = "raft.commit_while_restoring": "a follower takes and decides entries while it loads a snapshot that undoes them",
+    RaftTransferForEver = "raft.transfer_for_ever": "a leader whose successor does not answer waits for it without end",
     StoreSkipFsync = "store.skip_fsync": "the log reports entries durable without syncing",
     StoreForgetVote = "store.forget_vote": "the vote is not written to the log",
     StoreNoRecordCrc = "store.no_record_crc": "recovery accepts a record whose checksum is wrong",

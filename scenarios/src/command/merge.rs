@@ -1,6 +1,6 @@
 //! `synod-sim merge`
 
-use super::{Failed, print, save_reports};
+use super::{Failed, Reports, print};
 use std::ops::Range;
 use std::path::PathBuf;
 use synod_reports::{Campaign, MergeError};
@@ -16,15 +16,8 @@ pub struct Arguments {
     /// Reports that `synod-sim run --json` or this command wrote
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Writes the report as JUnit's XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Writes the report as a page
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 pub fn merge(arguments: &Arguments) -> Result<Exit, Failed> {
@@ -41,8 +34,7 @@ pub fn merge(arguments: &Arguments) -> Result<Exit, Failed> {
         }
         _ => e.to_string(),
     })?;
-    let Arguments { json, junit, html, .. } = arguments;
-    save_reports(&whole, json.as_deref(), junit.as_deref(), html.as_deref())?;
+    arguments.reports.save(&whole)?;
     print(&format!("{whole}\n"))?;
     Ok(exit_of_campaign(&whole))
 }

@@ -167,17 +167,35 @@ pub fn save(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
     std::fs::write(path, bytes).map_err(|e| Failed::from(format!("write {}: {e}", path.display())))
 }
 
-/// Writes the reports of a campaign that were asked for.
-pub fn save_reports(
-    campaign: &Campaign,
-    json: Option<&Path>,
-    junit: Option<&Path>,
-    html: Option<&Path>,
-) -> Result<(), Failed> {
-    let write = |path: Option<&Path>, text: &dyn Fn() -> String| path.map_or(Ok(()), |p| save(p, text().as_bytes()));
-    write(json, &|| synod_reports::json(campaign))?;
-    write(junit, &|| synod_reports::junit(campaign))?;
-    write(html, &|| synod_reports::campaign_page(campaign))
+/// The files that a campaign's report is written to.
+#[derive(clap::Args)]
+pub struct Reports {
+    /// Writes the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the report as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes the report as a page; `run` puts one for each of the first failing seeds beside it
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+impl Reports {
+    /// Whether they can be written: hours of seeds should not end at a folder that does not exist.
+    pub fn try_out(&self) -> Result<(), Failed> {
+        [&self.json, &self.junit, &self.html].into_iter().flatten().try_for_each(|path| save(path, b""))
+    }
+
+    /// Writes those that were asked for.
+    pub fn save(&self, campaign: &Campaign) -> Result<(), Failed> {
+        let write = |path: &Option<PathBuf>, text: fn(&Campaign) -> String| {
+            path.as_ref().map_or(Ok(()), |p| save(p, text(campaign).as_bytes()))
+        };
+        write(&self.json, synod_reports::json)?;
+        write(&self.junit, synod_reports::junit)?;
+        write(&self.html, synod_reports::campaign_page)
+    }
 }
 
 /// The page of a seed, beside that of its campaign.

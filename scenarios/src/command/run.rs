@@ -1,6 +1,6 @@
 //! `synod-sim run`
 
-use super::{Failed, Jobs, Knobs, hush_panics, page_beside, print, save, save_reports, seeds};
+use super::{Failed, Jobs, Knobs, Reports, hush_panics, page_beside, print, save, seeds};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -53,15 +53,8 @@ pub struct Arguments {
     /// Keeps in this file how far it is, and goes on from there if the file is there already
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// Writes the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Writes the report as JUnit's XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Writes the report as a page, and beside it one for each of the first failing seeds
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 /// One of several equal parts.
@@ -105,11 +98,8 @@ pub fn span(text: &str) -> Result<Duration, String> {
 
 pub fn run(arguments: &Arguments) -> Result<Exit, Failed> {
     let request = request(arguments)?;
-    let Arguments { json, junit, html, resume, .. } = arguments;
-    // Hours of seeds should not end at a folder that does not exist.
-    for path in [json, junit, html].into_iter().flatten() {
-        save(path, b"")?;
-    }
+    let Arguments { reports, resume, .. } = arguments;
+    reports.try_out()?;
     stop_when_asked()?;
     let resumed = resume.as_ref().map_or(Ok(None), |path| checkpoint::read(path, &request))?;
     let keep = |fold: &_| resume.as_ref().map_or(Ok(()), |path| checkpoint::write(path, &request, fold));
@@ -134,10 +124,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failed> {
     keep(&fold)?;
     progress.finish();
     let mut campaign = fold.report(&request, plans);
-    if let Some(path) = html {
+    if let Some(path) = &reports.html {
         pages(path, &mut campaign, &request)?;
     }
-    save_reports(&campaign, json.as_deref(), junit.as_deref(), html.as_deref())?;
+    reports.save(&campaign)?;
     print(&format!("{campaign}\n"))?;
     let exit = exit_of_campaign(&campaign);
     let asked_for = request.seeds.end - request.seeds.start;

@@ -230,6 +230,20 @@ impl What {
         }
     }
 
+    /// Whether it can happen to the machine of the clients, node 0: what concerns connections can.
+    pub fn may_name_clients(&self) -> bool {
+        matches!(
+            self,
+            What::Partition { .. }
+                | What::PartialPartition { .. }
+                | What::OneWay { .. }
+                | What::Reset { .. }
+                | What::HalfOpen { .. }
+                | What::SynTimeout { .. }
+                | What::Flap { .. }
+        )
+    }
+
     /// Whether something that was durable is lost: plans bound how many machines suffer it, and the driver does again.
     pub fn damages_disk(&self) -> Option<u8> {
         match self {

@@ -199,11 +199,18 @@ impl Plan {
         if nodes == 0 || nodes > 9 || self.cluster.clocks.len() != usize::from(nodes) {
             return Err(format!("plan: {nodes} nodes with {} clocks, limit 9", self.cluster.clocks.len()));
         }
+        let Workload { clients, pipeline, keys, .. } = self.workload;
+        if [u64::from(clients), u64::from(pipeline), u64::from(keys), self.cluster.election_timeout_ms].contains(&0) {
+            return Err("plan: no clients, no pipeline, no keys or no election timeout; each is 1 at least".into());
+        }
         for (i, fault) in self.faults.iter().enumerate() {
             if fault.at_ms.saturating_add(fault.for_ms) > self.workload.horizon_ms {
                 let horizon = self.workload.horizon_ms;
                 let Fault { at_ms, for_ms, .. } = fault;
                 return Err(format!("plan: fault {i} at {at_ms} ms for {for_ms} ms, the load ends at {horizon} ms"));
+            }
+            if fault.what.members().contains(&0) && !fault.what.may_name_clients() {
+                return Err(format!("plan: fault {i} ({}) is none of the clients' machine, node 0", fault.what.kind()));
             }
             if let Some(node) = fault.what.members().into_iter().find(|n| *n > nodes) {
                 return Err(format!("plan: fault {i} names node {node} of {nodes}"));
