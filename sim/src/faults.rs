@@ -227,6 +227,15 @@ impl World {
         });
     }
 
+    /// The disk is back as it was, without its locks: it was the process that ended.
+    pub fn replug_disk(&self, host: Host) {
+        self.shared.with(|kernel| {
+            let disk = &mut kernel.host(host.0).disk;
+            disk.plug = Plug::In;
+            disk.unlock(None);
+        });
+    }
+
     /// Files cannot grow and cannot be created, until the disk is no longer full.
     pub fn fill_disk(&self, host: Host, full: bool) {
         self.shared.with(|kernel| kernel.host(host.0).disk.room = full.then_some(0));

@@ -84,6 +84,10 @@ impl Storage {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             env.disk.sync_dir(parent).await.map_err(disk("sync", parent))?;
         }
+        if !options.mutants.on(Mutant::StoreTrustNames) {
+            // A process that ended may have left names that are in memory only. What follows counts on all it finds.
+            env.disk.sync_dir(folder).await.map_err(disk("sync", folder))?;
+        }
         env.buggify_pause("storage.open_late", PAUSE_MAX).await;
         let listing = Listing::read(env, folder).await?;
         let found = recover(env, &listing, &options).await?;

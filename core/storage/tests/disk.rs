@@ -52,6 +52,16 @@ fn every_state_that_a_power_failure_could_leave() {
     assert!(seen.cuts > 100 && seen.states > 1_000 && seen.torn > 100, "{seen:?}");
 }
 
+fn states_after_two_starts(mutants: Mutants) -> suite::states::Seen {
+    block_on(suite::states::run_twice(|| Machine::new(1), Path::new("/data"), mutants))
+}
+
+#[test]
+fn every_state_after_two_starts_that_ended() {
+    let seen = states_after_two_starts(Mutants::NONE);
+    assert!(seen.cuts > 100 && seen.states > 10_000, "{seen:?}");
+}
+
 /// A log of `flushes` entries in a fresh folder, and the file of its segment.
 fn log(env: &Env, flushes: u64) -> (Storage, PathBuf) {
     let options = suite::options(Mutants::NONE);
@@ -165,6 +175,8 @@ fn planted_bugs_in_every_state() {
         let found = std::panic::catch_unwind(|| states(Mutants::only(mutant)));
         assert!(found.is_err(), "{} survived: {found:?}", mutant.name());
     }
+    let found = std::panic::catch_unwind(|| states_after_two_starts(Mutants::only(Mutant::StoreTrustNames)));
+    assert!(found.is_err(), "survived: {found:?}");
 }
 
 #[test]

@@ -71,6 +71,7 @@ mutants! {
     StoreSnapshotNotSynced = "store.snapshot_not_synced": "a snapshot gets its name before it is synced",
     StoreRetrySync = "store.retry_fsync": "a failed sync is tried again, and what the second one says is believed",
     StoreTrustPageCache = "store.trust_page_cache": "recovery trusts what it reads, which may never have reached the disk",
+    StoreTrustNames = "store.trust_names": "recovery counts on names that may never have reached the disk",
     StoreLongEchoEarly = "store.long_echo_early": "a long flush is called complete in the same sync that writes it",
     NodeAcksNextBatch = "node.acks_next_batch": "a finished flush is reported for what arrived while it ran, too",
     LinkResends = "link.resends_after_reconnect": "what was on its way when a link broke is sent once more over the next one",

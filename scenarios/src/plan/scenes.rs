@@ -1,12 +1,12 @@
 //! Scenes: faults that mean something only together, such as "one member lags, another loses its disk, and now the
 //! leader dies". A random mix reaches them once in many thousand seeds; they are parts of the plan like any other fault.
 
-use super::{Cluster, Fault, Hunt, What};
+use super::{Cluster, Fault, Hunt, Place, What};
 use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 10] = [
+const SCENES: [fn(&mut Stage<'_>); 11] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -17,6 +17,7 @@ const SCENES: [fn(&mut Stage<'_>); 10] = [
     divided_reigns,
     undone_reigns,
     premature_candidates,
+    broken_starts,
 ];
 
 /// Where a scene is built.
@@ -211,5 +212,24 @@ fn undone_reigns(s: &mut Stage<'_>) {
         let after_ms = 1 + s.dice.below(40);
         let how = if s.dice.chance(0.5) { Hunt::Isolate } else { Hunt::Pause };
         s.add(begin + e, 6 * e, What::HuntLeaders { how, after_ms, hold_ms: e + e / 2 });
+    }
+}
+
+/// Starts of a member end one after the other at the same place, and at the last the power fails: what a start finds may
+/// never have reached the disk.
+fn broken_starts(s: &mut Stage<'_>) {
+    let node = s.shuffled()[0];
+    let nth = 1 + s.dice.below(10);
+    let at = match s.dice.below(3) {
+        0 => Place::Write(nth),
+        1 => Place::AfterSync(nth),
+        _ => Place::Sync(nth),
+    };
+    let (down_ms, start_ms) = (50, 80);
+    s.add(0, down_ms, What::Crash { node });
+    let last = 1 + s.dice.below(3);
+    for start in 0..=last {
+        let begin = down_ms + start * start_ms + 5;
+        s.add(begin, start_ms - 5, What::Fall { node, at: at.clone(), power: start == last });
     }
 }

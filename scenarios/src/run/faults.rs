@@ -131,7 +131,10 @@ impl Driver<'_> {
                 self.spoil(*node);
             }
             What::Fall { node, at, power } => {
-                self.down_until.insert(*node, until);
+                // One that is down starts when it would have, and falls then.
+                if self.world.is_running(self.host(*node)) {
+                    self.down_until.insert(*node, until);
+                }
                 let trigger = match at {
                     Place::Sync(nth) => Trigger::Sync(*nth),
                     Place::AfterSync(nth) => Trigger::AfterSync(*nth),

@@ -51,6 +51,10 @@ impl crashes::Power for Plug {
     fn restore(&self) {
         self.0.plug_disk(self.1);
     }
+
+    fn restart(&self) {
+        self.0.replug_disk(self.1);
+    }
 }
 
 impl states::Fork for Plug {

@@ -16,6 +16,8 @@ pub trait Power: Sync {
     fn cut_after(&self, operations: u64);
     /// Decides what happened to everything that was not synced, and turns the power on.
     fn restore(&self);
+    /// It was not the power that failed: the process ended there, and what it wrote stays, synced or not.
+    fn restart(&self);
 }
 
 /// What a seed saw, so that a campaign can tell that it saw everything.
@@ -47,8 +49,14 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
         power.restore();
         let rotten = rot && round + 1 == rounds && damage(env, folder, &mut dice).await;
         let told = format!("seed {seed} round {round}");
-        // The power may fail while recovery is at work; that must not change what is found.
+        // The power may fail while recovery is at work, also after processes that ended there; that must not change what
+        // is found.
         if !rotten && dice.one_in(3) {
+            while dice.one_in(2) {
+                power.cut_after(dice.below(60));
+                drop(Storage::open(env, folder, options).await);
+                power.restart();
+            }
             power.cut_after(dice.below(60));
             drop(Storage::open(env, folder, options).await);
             power.restore();

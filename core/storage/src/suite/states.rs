@@ -16,6 +16,9 @@ use synod_types::{Index, Mutants, NodeId, Term};
 /// Unsynced changes that are kept and lost in every combination; earlier ones are kept.
 pub const CHANGES_MAX: usize = 8;
 
+/// The same of [`run_twice`], which has many more cuts.
+const CHANGES_MAX_TWICE: usize = 3;
+
 /// A machine whose disk can be looked at in every state that a power failure at this moment could leave.
 pub trait Fork: Power {
     /// Machines with such disks. One may be the one before with another disk: use each before taking the next.
@@ -49,6 +52,33 @@ pub async fn run<M: Fork>(machine: impl Fn() -> (M, Env), folder: &Path, mutants
         if ended.is_ok() {
             return seen;
         }
+    }
+}
+
+/// As [`run`], but at the cut the process ends, and the power fails in the start after it, after 0, 1, 2 … operations: what
+/// a start finds in the page cache may be gone at the next.
+pub async fn run_twice<M: Fork>(machine: impl Fn() -> (M, Env), folder: &Path, mutants: Mutants) -> Seen {
+    let mut seen = Seen::default();
+    loop {
+        for operations in 0.. {
+            let (power, env) = machine();
+            power.cut_after(seen.cuts);
+            let mut life = Life::default();
+            let lived = life.live(&env, folder, options(mutants)).await.is_ok();
+            power.restart();
+            power.cut_after(operations);
+            let opened = Storage::open(&env, folder, options(mutants)).await.map(drop).is_ok();
+            for env in power.crash_states(CHANGES_MAX_TWICE) {
+                seen.torn += u64::from(life.check(&env, folder, options(mutants), seen).await);
+                seen.states += 1;
+            }
+            match (opened, lived) {
+                (true, true) => return seen,
+                (true, false) => break,
+                (false, _) => {}
+            }
+        }
+        seen.cuts += 1;
     }
 }
 

@@ -28,8 +28,9 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 struct Inode {
     /// Where reads fail.
     unreadable: Option<std::ops::Range<usize>>,
-    durable: Vec<u8>,
-    current: Vec<u8>,
+    /// Shared until they differ: many states of a disk are looked at.
+    durable: Arc<Vec<u8>>,
+    current: Arc<Vec<u8>>,
     pending: Vec<Change>,
 }
 
@@ -40,7 +41,8 @@ enum Change {
 }
 
 impl Change {
-    fn apply(&self, content: &mut Vec<u8>) {
+    fn apply(&self, content: &mut Arc<Vec<u8>>) {
+        let content = Arc::make_mut(content);
         match self {
             Change::Write(offset, bytes) => {
                 if content.len() < offset + bytes.len() {
@@ -61,6 +63,11 @@ enum Entry {
 }
 
 impl Entry {
+    fn folder(&self) -> Option<&Path> {
+        let (Entry::Create(path, _) | Entry::Rename(path, _) | Entry::Remove(path)) = self;
+        path.parent()
+    }
+
     fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
         match self {
             Entry::Create(path, inode) => drop(names.insert(path.clone(), *inode)),
@@ -184,6 +191,13 @@ impl Power for Machine {
         state.current = state.durable.clone();
         state.locked.clear();
         (state.left, state.off, state.dice) = (None, false, Some(dice));
+        state.epoch += 1;
+    }
+
+    fn restart(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.locked.clear();
+        (state.left, state.off) = (None, false);
         state.epoch += 1;
     }
 }
@@ -365,12 +379,13 @@ impl Disk for Machine {
         self.entry(Entry::Remove(path.to_owned()), path)
     }
 
-    fn sync_dir(&self, _path: &Path) -> BoxFuture<'_, io::Result<()>> {
+    fn sync_dir(&self, path: &Path) -> BoxFuture<'_, io::Result<()>> {
         let mut state = self.state.lock().unwrap();
         let synced = state.operate().map(|()| {
-            for entry in std::mem::take(&mut state.pending) {
-                entry.apply(&mut state.durable);
-            }
+            let pending = std::mem::take(&mut state.pending);
+            let (here, elsewhere): (Vec<_>, _) = pending.into_iter().partition(|entry| entry.folder() == Some(path));
+            here.iter().for_each(|entry| entry.apply(&mut state.durable));
+            state.pending = elsewhere;
         });
         ready(synced)
     }
