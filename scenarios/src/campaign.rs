@@ -7,7 +7,7 @@ use crate::plan::{Overrides, Plan};
 use crate::plans::{self, CANARY, Kept};
 use crate::pool::in_order;
 use crate::progress::Progress;
-use crate::run::{Options, Outcome, run};
+use crate::run::{Options, Outcome, run, worst};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -168,7 +168,7 @@ impl Plans {
             }
             let reproduce = format!("cargo sim replay {}", plans::path(name));
             // One of each plan, apart from what seeds show.
-            plans.failures.extend(wrong.iter().max_by_key(|f| f.severity).map(|finding| Failure {
+            plans.failures.extend(worst(&wrong).map(|finding| Failure {
                 fingerprint: format!("plan {name}/{}", finding.fingerprint()),
                 ..of_finding(plan.seed, finding, reproduce)
             }));
@@ -226,7 +226,7 @@ impl Fold {
     fn add(&mut self, seed: u64, outcome: Outcome, overrides: &Overrides) {
         self.seeds += 1;
         self.first.get_or_insert_with(|| (seed, trace_of(&outcome)));
-        match outcome.severity() {
+        match worst(&outcome.findings).map(|f| f.severity) {
             None => {}
             Some(Severity::Unknown) => self.unknown += 1,
             Some(Severity::Liveness | Severity::Safety) => self.failed += 1,

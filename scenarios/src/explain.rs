@@ -4,7 +4,7 @@ use crate::campaign::run_guarded;
 use crate::plan::{Fault, Plan, Step};
 use crate::pool::in_order;
 use crate::progress::Progress;
-use crate::run::Options;
+use crate::run::{Options, worst};
 use crate::shrink::failure;
 use crate::timeline;
 use std::fmt;
@@ -54,7 +54,7 @@ pub fn explain(
     let outcome = run_guarded(plan, Options { keep_history: true, ..Options::default() });
     let finding = match fingerprint {
         Some(fingerprint) => failure(&outcome, fingerprint),
-        None => outcome.findings.iter().max_by_key(|f| f.severity).cloned(),
+        None => worst(&outcome.findings).cloned(),
     };
     let Some(finding) = finding else {
         return Err(format!(

@@ -7,7 +7,7 @@ use crate::campaign::{HARNESS, run_guarded};
 use crate::plan::{Overrides, Plan};
 use crate::pool::in_order;
 use crate::progress::Progress;
-use crate::run::Options;
+use crate::run::{Options, worst};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -76,7 +76,7 @@ fn row(
         });
         lock().insert(seed, known.clone());
         findings.retain(|f| !known.contains(&f.fingerprint()));
-        (findings.into_iter().max_by_key(|f| f.severity), !known.is_empty())
+        (worst(&findings).cloned(), !known.is_empty())
     };
     let mut row = Row { name: mutant.name().into(), control: is_control(mutant), ..Row::default() };
     in_order(request.jobs, 0..request.seeds_max, work, |seed, (found, failed_without)| {

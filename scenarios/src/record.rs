@@ -1,6 +1,6 @@
 //! How a plan went when it was kept, and whether it still goes that way.
 
-use crate::run::Outcome;
+use crate::run::{Outcome, worst};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -41,9 +41,8 @@ pub enum Fidelity {
 impl Recorded {
     /// Of a run.
     pub fn of(outcome: &Outcome) -> Recorded {
-        let worst = outcome.findings.iter().max_by_key(|f| f.severity);
         Recorded {
-            fingerprint: worst.map(|f| f.fingerprint()),
+            fingerprint: worst(&outcome.findings).map(|f| f.fingerprint()),
             trace: format!("{:032x}", outcome.hash),
             steps: happened(outcome),
         }

@@ -6,7 +6,7 @@ use crate::campaign::run_guarded;
 use crate::explain::{Decision, Explained};
 use crate::messages::{Messages, request_text, response_text};
 use crate::plan::{Fault, Plan, What};
-use crate::run::{Options, Outcome};
+use crate::run::{Options, Outcome, worst};
 use crate::watcher::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,7 +44,7 @@ pub fn report(plan: &Plan, title: &str, reproduce: &str) -> RunReport {
     let recording = std::mem::take(&mut *lock(&recording));
     let end_ns = u64::try_from(outcome.simulated.as_nanos()).unwrap_or(u64::MAX);
     // Of those that are as bad, the first.
-    let worst = outcome.findings.iter().rev().max_by_key(|f| f.severity);
+    let worst = worst(&outcome.findings);
     let history = outcome.history.as_ref();
     let mut events = recording.events;
     events.extend(history.into_iter().flat_map(told_to_clients));

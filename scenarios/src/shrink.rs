@@ -1,18 +1,21 @@
 //! From a run that fails to the smallest plan that fails in the same way: the same oracle, rule and class of object.
 //!
-//! Delta debugging over the plan's parts: time, faults, the weather, operations, clients, members, durations and
-//! moments, again and again until nothing gives. The clients' random workload becomes a script first, so that single
-//! operations can go. Where a smaller plan does not fail with the same dice it is tried with others: what makes it fail
-//! should be in the plan, not in how the dice happened to fall.
+//! Over the plan's parts: stretches of time, faults, operations, the weather, clients, members, durations and moments,
+//! again and again until nothing gives. Of each part, a few pieces are tried before many: most failures need little,
+//! and a small plan runs in a fraction of a large one's time; delta debugging does the rest. The clients' random workload
+//! becomes a script first, so that single operations can go. Where a smaller plan does not fail with the same dice it is
+//! tried with others: what makes it fail should be in the plan, not in how the dice happened to fall.
 
 use crate::campaign::run_guarded;
 use crate::plan::{Plan, What};
 use crate::pool::in_order;
 use crate::progress::Progress;
-use crate::run::{Options, Outcome};
+use crate::run::{Options, Outcome, worst};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use synod_checkers::Finding;
+use synod_sim::Dice;
 
 /// What to shrink, and how long.
 #[derive(Clone, Debug)]
@@ -40,12 +43,22 @@ pub struct Shrunk {
     pub took: Duration,
 }
 
-/// Other dice that a smaller plan is tried with.
-const OTHER_DICE: u64 = 4;
+/// Other dice that a smaller plan is tried with, at the end.
+const PATIENCE_MAX: u64 = 16;
+/// Choices of a few pieces of a part that are tried at each size.
+const CHOICES: usize = 24;
+/// Of the dice that make them.
+const CHOICE_STREAM: u64 = 7_000;
+/// A plan is not cut shorter than this.
+const HORIZON_MIN_MS: u64 = 200;
 
 /// The plan's run fails in this way.
 pub fn failure(outcome: &Outcome, fingerprint: &str) -> Option<Finding> {
     outcome.findings.iter().find(|f| f.fingerprint() == fingerprint).cloned()
+}
+
+fn fails(plan: &Plan, fingerprint: &str, unhealed: bool) -> bool {
+    failure(&run_guarded(plan, Options { unhealed, ..Options::default() }), fingerprint).is_some()
 }
 
 /// Shrinks.
@@ -56,7 +69,7 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
     let began = Instant::now();
     let options = Options { keep_script: true, ..Options::default() };
     let outcome = run_guarded(&request.plan, options);
-    let worst = outcome.findings.iter().max_by_key(|f| f.severity).map(Finding::fingerprint);
+    let worst = worst(&outcome.findings).map(Finding::fingerprint);
     let Some(fingerprint) = request.fingerprint.clone().or(worst) else {
         return Err(format!("shrink: seed {} does not fail", request.plan.seed));
     };
@@ -64,20 +77,33 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
         let found: Vec<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
         return Err(format!("shrink: no failure {fingerprint:?}; found {found:?}"));
     }
-    let mut search = Search { best: request.plan.clone(), fingerprint, runs: 1, request, began, progress };
+    let mut search = Search {
+        best: request.plan.clone(),
+        fingerprint,
+        unhealed: false,
+        patience: 1,
+        runs: 1,
+        request,
+        began,
+        progress,
+    };
     search.best.recorded = None;
+    search.unhealed = fails(&search.best, &search.fingerprint, true);
     search.script(outcome.script);
-    loop {
+    while search.patience <= PATIENCE_MAX {
         let before = search.best.clone();
-        search.time();
+        search.stretches();
         search.faults();
-        search.weather();
         search.operations();
+        search.weather();
         search.clients();
         search.members();
         search.moments();
-        if search.best == before || search.is_over() {
+        if search.is_over() {
             break;
+        }
+        if search.best == before {
+            search.patience *= 4;
         }
     }
     let outcome = run_guarded(&search.best, Options::default());
@@ -88,6 +114,10 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
 struct Search<'a> {
     best: Plan,
     fingerprint: String,
+    /// Whether the failure shows before anything is healed: healing takes most of a small plan's time.
+    unhealed: bool,
+    /// Other dice that a smaller plan is tried with: few, as long as that gives anything.
+    patience: u64,
     runs: u64,
     request: &'a Request,
     began: Instant,
@@ -103,11 +133,13 @@ impl Search<'_> {
     fn try_all(&mut self, candidates: &[Plan]) -> bool {
         let mut found = None;
         let (fingerprint, began, time) = (&self.fingerprint, self.began, self.request.time);
+        let unhealed = self.unhealed;
         let work = |i: u64| {
             if began.elapsed() >= time {
                 return None;
             }
-            Some(failure(&run_guarded(&candidates[i as usize], Options::default()), fingerprint).is_some())
+            let fails = |unhealed| fails(&candidates[i as usize], fingerprint, unhealed);
+            Some((!unhealed || fails(true)) && fails(false))
         };
         let (runs, progress, best) = (&mut self.runs, &mut *self.progress, &self.best);
         in_order(self.request.jobs, 0..candidates.len() as u64, work, |i, fails| {
@@ -133,7 +165,7 @@ impl Search<'_> {
         }
         let other = |plan: &Plan, n: u64| Plan { seed: plan.seed ^ (n << 32), ..plan.clone() };
         self.try_all(&candidates)
-            || (1..=OTHER_DICE).any(|n| {
+            || (1..=self.patience).any(|n| {
                 let candidates: Vec<Plan> = candidates.iter().map(|plan| other(plan, n)).collect();
                 self.try_all(&candidates)
             })
@@ -149,19 +181,49 @@ impl Search<'_> {
         self.try_with_other_dice(vec![plan]);
     }
 
-    /// Ends sooner.
-    fn time(&mut self) {
-        loop {
+    /// A stretch of the time is enough; the shortest are tried first.
+    fn stretches(&mut self) {
+        'shorter: loop {
             let horizon = self.best.workload.horizon_ms;
-            let shorter: Vec<Plan> = [4, 2]
-                .iter()
-                .map(|n| horizon / n)
-                .chain([horizon * 3 / 4, horizon * 9 / 10])
-                .map(|h| cut(&self.best, h))
-                .collect();
-            if horizon < 200 || !self.try_all(&shorter) {
+            for (part, whole) in [(1, 16), (1, 8), (1, 4), (1, 2), (3, 4), (9, 10)] {
+                let length = horizon * part / whole;
+                if length < HORIZON_MIN_MS {
+                    continue;
+                }
+                let step = (length / 2).min(horizon - length).max(1) as usize;
+                let begins = (0..=horizon - length).step_by(step);
+                let candidates = begins.map(|begin| stretch(&self.best, begin, begin + length)).collect();
+                if self.try_with_other_dice(candidates) {
+                    continue 'shorter;
+                }
+                if self.is_over() {
+                    return;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Keeps none of a list, or one, or a few, if that is enough.
+    fn few<T: Clone>(&mut self, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
+        let all = list(&self.best);
+        let mut size = 0;
+        while 2 * size < all.len() && !self.is_over() {
+            let mut dice = Dice::numbered(self.best.seed, CHOICE_STREAM + size as u64);
+            let mut choice = |nth: usize| {
+                let mut kept: BTreeSet<usize> =
+                    (size == 1 && all.len() <= CHOICES).then_some(nth).into_iter().collect();
+                while kept.len() < size {
+                    kept.insert(dice.below(all.len() as u64) as usize);
+                }
+                with(&self.best, kept.into_iter().map(|i| all[i].clone()).collect())
+            };
+            let choices = if size == 0 { 1 } else { CHOICES.min(all.len()) };
+            let candidates = (0..choices).map(&mut choice).collect();
+            if self.try_with_other_dice(candidates) {
                 return;
             }
+            size = (2 * size).max(1);
         }
     }
 
@@ -187,9 +249,15 @@ impl Search<'_> {
         }
     }
 
+    /// Takes out of a list what can be taken out.
+    fn reduce<T: Clone>(&mut self, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
+        self.few(&list, &with);
+        self.thin(&list, &with);
+    }
+
     fn faults(&mut self) {
-        self.thin(|plan| plan.faults.clone(), |plan, faults| Plan { faults, ..plan.clone() });
-        self.thin(
+        self.reduce(|plan| plan.faults.clone(), |plan, faults| Plan { faults, ..plan.clone() });
+        self.reduce(
             |plan| plan.fault_points.clone().into_iter().collect(),
             |plan, points| Plan { fault_points: points.into_iter().collect(), ..plan.clone() },
         );
@@ -206,7 +274,7 @@ impl Search<'_> {
             }
             return;
         }
-        self.thin(
+        self.reduce(
             |plan| plan.workload.script.clone().unwrap_or_default(),
             |plan, script| {
                 let mut plan = plan.clone();
@@ -226,7 +294,7 @@ impl Search<'_> {
             |p| p.cluster.latency_us = (100, 1_000),
             |p| p.cluster.flush_us = (80, 400),
             |p| (p.cluster.snapshot_entries, p.cluster.log_keep) = (100_000, 200),
-            |p| p.cluster.segment_bytes = 1 << 20,
+            |p| p.cluster.segment_bytes = 256 << 10,
             |p| (p.cluster.append_entries_max, p.cluster.chunk_bytes) = (4096, 256 << 10),
         ];
         for edit in edits {
@@ -315,18 +383,22 @@ pub fn told(plan: &Plan) -> String {
     )
 }
 
-/// The same until an earlier end.
-fn cut(plan: &Plan, horizon_ms: u64) -> Plan {
+/// The same from one moment to another: what began before and lasts goes on, as faults do.
+fn stretch(plan: &Plan, begin_ms: u64, end_ms: u64) -> Plan {
     let mut plan = plan.clone();
     let before = plan.workload.horizon_ms.max(1);
-    plan.workload.horizon_ms = horizon_ms;
-    plan.workload.operations = (plan.workload.operations * horizon_ms / before).max(1);
-    plan.faults.retain(|fault| fault.at_ms < horizon_ms);
+    plan.workload.horizon_ms = end_ms - begin_ms;
+    plan.workload.operations = (plan.workload.operations * plan.workload.horizon_ms / before).max(1);
+    plan.faults
+        .retain(|fault| fault.at_ms < end_ms && (fault.at_ms >= begin_ms || fault.at_ms + fault.for_ms > begin_ms));
     for fault in &mut plan.faults {
-        fault.for_ms = fault.for_ms.min(horizon_ms - fault.at_ms);
+        let end = (fault.at_ms + fault.for_ms).min(end_ms);
+        fault.at_ms = fault.at_ms.saturating_sub(begin_ms);
+        fault.for_ms = end.saturating_sub(begin_ms + fault.at_ms);
     }
     if let Some(script) = &mut plan.workload.script {
-        script.retain(|step| step.at_us < horizon_ms * 1_000);
+        script.retain(|step| (begin_ms * 1_000..end_ms * 1_000).contains(&step.at_us));
+        script.iter_mut().for_each(|step| step.at_us -= begin_ms * 1_000);
     }
     plan
 }

@@ -404,7 +404,8 @@ impl Watched {
             commit: raft.commit(),
             truncated_from,
             appended: &appended,
-            durable: writes.durable,
+            // What a snapshot covers needs no log.
+            durable: writes.durable.max(snapshot.index),
             claimed: raft.durable_index(),
             snapshot: snapshot.index,
             snapshot_term: snapshot.term,

@@ -50,7 +50,7 @@ fn looking_does_not_change_a_run() {
         on_remark: Some(Box::new(move |_, text| keep.lock().unwrap().push(text.to_string()))),
         on_message: Some(Box::new(|_, _| {})),
         keep_history: true,
-        keep_script: false,
+        ..Options::default()
     };
     assert_eq!(run(&plan, Options::default()).hash, run(&plan, watched).hash);
     assert!(remarks.lock().unwrap().iter().any(|text| text == "all faults are over"));

@@ -99,8 +99,11 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
     }
     driver.set_up();
     driver.load_and_faults().await;
-    let (mut findings, liveness) = driver.heal_and_probe().await;
-    let quiescent = findings.is_empty() && liveness.stuck.is_none();
+    let (mut findings, liveness) = match options.unhealed {
+        true => Default::default(),
+        false => driver.heal_and_probe().await,
+    };
+    let quiescent = !options.unhealed && findings.is_empty() && liveness.stuck.is_none();
     findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
     for (host, text) in driver.world.panics() {
         let node = driver.hosts.iter().position(|h| *h == host).map_or(0, |i| i + 1);

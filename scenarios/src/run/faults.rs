@@ -147,6 +147,8 @@ impl Driver<'_> {
                 self.take_down(*node, until, false);
                 let own = self.world.disk_image(self.host(*node));
                 self.world.restore_disk(self.host(*node), self.world.disk_image(self.host(*with)));
+                // Reads that go astray are its own disk's; on them the name of the other's owner could not be read.
+                self.world.misdirect_reads(self.host(*node), 0);
                 // The supervisor starts it at once; it is down when its own disk comes back.
                 self.down_until.insert(*node, self.world.now());
                 self.swapped.insert(*node, own);

@@ -15,7 +15,6 @@ use crate::watcher::{OnMember, OnMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use synod_checkers::Finding;
-use synod_checkers::finding::Severity;
 use synod_checkers::history::{Change, History, Request};
 use synod_checkers::oracles;
 use synod_sim::{SimEvent, run_seed};
@@ -69,11 +68,9 @@ pub struct Liveness {
     pub stuck: Option<String>,
 }
 
-impl Outcome {
-    /// The worst of the findings.
-    pub fn severity(&self) -> Option<Severity> {
-        self.findings.iter().map(|f| f.severity).max()
-    }
+/// The first of the worst findings: what came after it may be its consequence.
+pub fn worst(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().rev().max_by_key(|f| f.severity)
 }
 
 /// Called with each event of the world.
@@ -96,6 +93,8 @@ pub struct Options {
     pub keep_history: bool,
     /// Keep what clients set out to do.
     pub keep_script: bool,
+    /// End with the load: nothing is healed, nobody is asked whether it serves again.
+    pub unhealed: bool,
 }
 
 /// Runs a plan on a thread of its own.
