@@ -17,7 +17,7 @@ pub use campaign::{Acknowledged, Campaign, Failure, Resident, Shard};
 pub use growth::{Growth, Sketch};
 pub use histogram::Histogram;
 pub use junit::junit;
-pub use kill_table::{KillTable, Row};
+pub use kill_table::{Ablation, KillTable, Row, Smallest};
 pub use merge::MergeError;
 pub use page::{campaign_page, run_page};
 pub use run::RunReport;

@@ -8,13 +8,15 @@ use crate::plan::{Overrides, Plan};
 use crate::pool::in_order;
 use crate::progress::Progress;
 use crate::run::{Options, worst};
+use crate::shrink::{self, failure, shrink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
+use std::time::Duration;
 use std::time::Instant;
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
-use synod_reports::{KillTable, Row};
+use synod_reports::{Ablation, KillTable, Row, Smallest};
 use synod_types::Mutant;
 
 /// Which bugs, and how many seeds each is given.
@@ -28,6 +30,10 @@ pub struct Request {
     pub jobs: usize,
     /// What is not the seed's to decide.
     pub overrides: Overrides,
+    /// How long to shrink the plan that finds each; not at all if absent.
+    pub shrink: Option<Duration>,
+    /// Seeds without each kind of fault that is left in the smallest plan; 0 for none.
+    pub ablate: u64,
 }
 
 /// Whether a bug is none, so that it must survive.
@@ -48,7 +54,10 @@ pub fn kill_table(request: &Request, progress: &mut Progress) -> KillTable {
     // What seeds without a bug show, for those seeds that were asked.
     let without: Mutex<BTreeMap<u64, BTreeSet<String>>> = Mutex::default();
     let rows = request.mutants.iter().map(|mutant| {
-        let row = row(*mutant, request, &without, progress);
+        let mut row = row(*mutant, request, &without, progress);
+        if let (Some(seed), Some(time)) = (row.seed, request.shrink) {
+            row.smallest = smallest(seed, *mutant, time, request, progress);
+        }
         progress.line(row.to_string());
         row
     });
@@ -92,4 +101,38 @@ fn row(
         ControlFlow::Break(())
     });
     row
+}
+
+/// Shrinks the plan of a seed that finds a bug, and looks what of it the bug needs.
+fn smallest(seed: u64, mutant: Mutant, time: Duration, request: &Request, progress: &mut Progress) -> Option<Smallest> {
+    let with = Overrides { mutant: Some(mutant.name().into()), ..request.overrides.clone() };
+    let plan = Plan::of_seed(seed, &with);
+    let shrunk = shrink(&shrink::Request { plan, fingerprint: None, time, jobs: request.jobs }, progress).ok()?;
+    let fingerprint = shrunk.finding.fingerprint();
+    let fails = (0..3).filter(|_| failure(&run_guarded(&shrunk.plan, Options::default()), &fingerprint).is_some());
+    let mut kinds: BTreeSet<String> = shrunk.plan.faults.iter().map(|fault| fault.what.kind().to_string()).collect();
+    kinds.extend(shrunk.plan.fault_points.keys().cloned());
+    let ablation = |without: String| {
+        let mut ablation = Ablation { without: without.clone(), seeds_max: request.ablate, seeds_to_kill: None };
+        let with = Overrides { without: Some(without.clone()), ..with.clone() };
+        let work = |seed| !broken(&Plan::of_seed(seed, &with)).is_empty();
+        in_order(request.jobs, 0..request.ablate, work, |seed, found| {
+            progress.step(|| format!("{} without {without}", mutant.name()));
+            if found {
+                ablation.seeds_to_kill = Some(seed + 1);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        ablation
+    };
+    Some(Smallest {
+        faults: shrunk.plan.faults.len() as u64,
+        fault_points: shrunk.plan.fault_points.len() as u64,
+        operations: shrunk.plan.workload.script.as_ref().map_or(shrunk.plan.workload.operations, |s| s.len() as u64),
+        fails: fails.count() as u64,
+        runs: shrunk.runs,
+        took_s: shrunk.took.as_secs_f64(),
+        kinds: kinds.into_iter().map(ablation).collect(),
+    })
 }

@@ -51,6 +51,9 @@ pub struct Knobs {
     /// Plants a bug; `synod-sim mutants` lists them
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// No fault of this kind, or no firing of this fault point
+    #[arg(long, value_name = "KIND|POINT")]
+    without: Option<String>,
     /// Plants a leak of what no seed decides, to see `audit` find it
     #[arg(long, hide_short_help = true)]
     leak: Option<Leak>,
@@ -100,6 +103,9 @@ impl Knobs {
         if let Some(name) = &self.mutant {
             mutant(name)?;
         }
+        if let Some(name) = self.without.as_ref().filter(|name| !exists(name)) {
+            return Err(Failed::from(format!("--without {name}: no such kind of fault, and no such fault point")));
+        }
         Ok(Overrides {
             nodes: self.nodes,
             horizon_s: self.horizon,
@@ -107,8 +113,16 @@ impl Knobs {
             profile: self.profile,
             mutant: self.mutant.clone(),
             leak: self.leak,
+            without: self.without.clone(),
         })
     }
+}
+
+/// Whether plans have faults of this kind, or the engine such a fault point.
+fn exists(name: &str) -> bool {
+    let hostile = Overrides { profile: Some(Profile::Hostile), ..Overrides::default() };
+    let has = |seed| Plan::of_seed(seed, &hostile).faults.iter().any(|fault| fault.what.kind() == name);
+    synod_node::FAULT_POINTS.contains(&name) || (0..300).any(has)
 }
 
 fn nodes(text: &str) -> Result<u8, String> {

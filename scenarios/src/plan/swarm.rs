@@ -31,6 +31,8 @@ pub struct Overrides {
     pub mutant: Option<String>,
     /// The planted leak.
     pub leak: Option<Leak>,
+    /// A kind of fault that no plan has, or a fault point that fires in none.
+    pub without: Option<String>,
 }
 
 impl Overrides {
@@ -42,6 +44,7 @@ impl Overrides {
             ("--operations", self.operations.map(|n| n.to_string())),
             ("--profile", self.profile.map(|p| p.name().to_string())),
             ("--mutant", self.mutant.clone()),
+            ("--without", self.without.clone()),
             ("--leak", self.leak.and_then(|l| l.to_possible_value()).map(|l| l.get_name().to_string())),
         ];
         let given = named.into_iter().filter_map(|(name, value)| value.map(|value| [name.to_string(), value]));
@@ -136,8 +139,12 @@ impl Plan {
             false => cluster,
         };
         let workload = workload(seed, overrides, horizon_ms);
-        let faults = faults(seed, &swarm, &cluster, horizon_ms);
-        let fault_points = fault_points(seed, &swarm);
+        let mut faults = faults(seed, &swarm, &cluster, horizon_ms);
+        let mut fault_points = fault_points(seed, &swarm);
+        if let Some(without) = &overrides.without {
+            faults.retain(|fault| fault.what.kind() != without);
+            fault_points.remove(without);
+        }
         let mutant = overrides.mutant.clone();
         Plan {
             schema: SCHEMA,
