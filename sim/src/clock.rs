@@ -61,8 +61,10 @@ impl HostClock {
 
     fn passed(&self, now: u64) -> u64 {
         let passed = now.saturating_sub(self.since);
-        let drift = i128::from(passed) * i128::from(self.drift_ppm) / 1_000_000;
-        u64::try_from(i128::from(passed) + drift).unwrap_or(0)
+        // In two parts, because clocks are read all the time and a division of 128 bits is slow.
+        let (whole, rest) = ((passed / 1_000_000) as i64, (passed % 1_000_000) as i64);
+        let drift = whole.saturating_mul(self.drift_ppm).saturating_add(rest * self.drift_ppm / 1_000_000);
+        passed.saturating_add_signed(drift)
     }
 
     pub fn monotonic(&self, now: u64) -> u64 {
@@ -135,15 +137,15 @@ impl Kernel {
 impl Clock for Process {
     fn now(&self) -> Instant {
         let host = self.host;
-        self.shared.look(|kernel, now| {
-            kernel.hosts.get(host as usize).map_or(Instant(0), |host| Instant(host.clock.monotonic(now)))
+        self.shared.with(|kernel| {
+            kernel.hosts.get(host as usize).map_or(Instant(0), |host| Instant(host.clock.monotonic(kernel.now)))
         })
     }
 
     fn wall_ms(&self) -> i64 {
         let host = self.host;
-        self.shared.look(|kernel, now| {
-            kernel.hosts.get(host as usize).map_or(0, |host| host.clock.wall_ns(now).div_euclid(1_000_000))
+        self.shared.with(|kernel| {
+            kernel.hosts.get(host as usize).map_or(0, |host| host.clock.wall_ns(kernel.now).div_euclid(1_000_000))
         })
     }
 

@@ -18,6 +18,8 @@ pub(crate) enum Stream {
     Clock(u32),
     /// Of one fault point on one host, by its name.
     Point(u32, &'static str),
+    /// Of the order in which tasks run.
+    Scheduler,
 }
 
 impl Stream {
@@ -29,6 +31,7 @@ impl Stream {
             Stream::Process(host) => of(3, host, 0),
             Stream::Clock(host) => of(4, host, 0),
             Stream::Point(host, name) => of(5, host, xxh3_64(name.as_bytes()) as u32 >> 4),
+            Stream::Scheduler => of(6, 0, 0),
         }
     }
 }

@@ -22,43 +22,36 @@ use crate::image::DiskImage;
 use crate::kernel::Kernel;
 use crate::links::{Block, BlockId, LinkConfig};
 use crate::world::{Host, World};
-use madsim::runtime::Handle;
-use madsim::task::NodeId;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-fn nodes(kernel: &mut Kernel, host: Host) -> Vec<NodeId> {
-    kernel.host(host.0).processes.values().map(|node| node.id()).collect()
-}
-
 /// Machines.
 impl World {
     /// The processes of a host make no progress. Its sockets stay open and fill, its clocks go on.
     pub fn pause(&self, host: Host) {
-        let nodes = self.shared.with(|kernel| {
-            kernel.host(host.0).paused = true;
-            let nodes = nodes(kernel, host);
-            kernel.did(host, "pause", !nodes.is_empty());
-            nodes
+        self.shared.with(|kernel| {
+            let state = kernel.host(host.0);
+            state.paused = true;
+            state.processes.values().for_each(|tasks| tasks.pause());
+            let any = !state.processes.is_empty();
+            kernel.did(host, "pause", any);
         });
-        nodes.into_iter().for_each(|node| Handle::current().pause(node));
     }
 
     /// Ends [`World::pause`] and [`World::suspend`].
     pub fn resume(&self, host: Host) {
-        let nodes = self.shared.with(|kernel| {
+        self.shared.with(|kernel| {
             let now = kernel.now;
             let state = kernel.host(host.0);
             state.paused = false;
+            state.processes.values().for_each(|tasks| tasks.resume());
             state.clock.rebase(now);
             state.clock.suspended = false;
             kernel.set_host_alarm(host.0);
             kernel.record(EventKind::Host { host: host.0, what: "resume" });
-            nodes(kernel, host)
         });
-        nodes.into_iter().for_each(|node| Handle::current().resume(node));
     }
 
     /// As [`World::pause`], and the monotonic clock stands still until [`World::resume`]; the wall clock goes on.

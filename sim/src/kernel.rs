@@ -1,27 +1,22 @@
 //! The state of the world and its queue of coming events.
 //!
-//! Everything sits behind one lock, which no await and no foreign code is ever under: wakers are collected and called
-//! after it is released. One task, the driver, works off what is due; madsim's timers are only its alarm clock, so an
-//! event costs one entry in our own queue.
+//! Everything sits behind one lock, which no await and no foreign code is ever under: wakers are collected, and called
+//! after the poll that made them ready. What is due is worked off between two polls.
 
 use crate::clock::HostClock;
 use crate::dice::{Dice, Stream};
 use crate::disk::Disk;
 use crate::events::{EventKind, Trace};
+use crate::executor::{Ready, Tasks};
 use crate::falls::{Fall, Trigger};
 use crate::network::Net;
 use crate::operations::PendingOp;
-use crate::process::kill;
-use madsim::runtime::NodeHandle;
-use madsim::task::NodeId;
 use madsim::time::TimeHandle;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 /// A span in nanoseconds.
@@ -62,11 +57,6 @@ impl Alarm {
         earlier
     }
 
-    /// Whether something is set to wake us by then.
-    fn covers(&self, at: u64) -> bool {
-        self.0.last().is_some_and(|&first| first <= at)
-    }
-
     pub fn rang(&mut self, now: u64) {
         while self.0.last().is_some_and(|&first| first <= now) {
             self.0.pop();
@@ -82,7 +72,7 @@ pub(crate) struct HostState {
     pub clock: HostClock,
     pub disk: Disk,
     /// Its running processes by incarnation.
-    pub processes: BTreeMap<u64, NodeHandle>,
+    pub processes: BTreeMap<u64, Arc<Tasks>>,
     pub dice: Dice,
     pub next_port: u16,
     /// Where it will fall.
@@ -96,20 +86,16 @@ pub(crate) struct HostState {
 
 pub(crate) struct Kernel {
     pub seed: u64,
-    /// Nanoseconds since the world began, as of the last entry.
+    /// Nanoseconds since the world began.
     pub now: u64,
     queue: BinaryHeap<Reverse<(u64, u64, Due)>>,
     pushed: u64,
-    alarm: Alarm,
-    driver: Option<Waker>,
-    /// The world ends.
-    pub over: bool,
     /// To be woken once the lock is free.
     pub wakers: Vec<Waker>,
-    /// To be dropped once the lock is free: a waker may be the last handle of a task, and its task may own sockets.
+    /// To be dropped once the lock is free: a waker may be the last handle of something that owns sockets.
     pub dropped: Vec<Waker>,
-    /// To be killed once the lock is free: the tasks of processes that have ended.
-    pub dying: Vec<NodeId>,
+    /// To be dropped once the lock is free: the tasks of processes that have ended.
+    pub dying: Vec<Arc<Tasks>>,
     /// Host 0 is nobody's: whoever drives the world keeps time by it.
     pub hosts: Vec<HostState>,
     pub net: Net,
@@ -121,7 +107,6 @@ pub(crate) struct Kernel {
     /// How often each fault point fired.
     pub fired: BTreeMap<&'static str, u64>,
     pub panics: Vec<(u32, String)>,
-    pub spawned: u64,
 }
 
 impl Kernel {
@@ -131,9 +116,6 @@ impl Kernel {
             now: 0,
             queue: BinaryHeap::new(),
             pushed: 0,
-            alarm: Alarm::default(),
-            driver: None,
-            over: false,
             wakers: Vec::new(),
             dropped: Vec::new(),
             dying: Vec::new(),
@@ -146,7 +128,6 @@ impl Kernel {
             sometimes: BTreeMap::new(),
             fired: BTreeMap::new(),
             panics: Vec::new(),
-            spawned: 0,
         };
         kernel.add_host();
         kernel.hosts[0].clock = HostClock::exact();
@@ -201,7 +182,6 @@ impl Kernel {
     }
 
     fn run_due(&mut self) {
-        self.alarm.rang(self.now);
         while let Some(&Reverse((at, _, due))) = self.queue.peek() {
             if at > self.now {
                 break;
@@ -230,6 +210,9 @@ pub(crate) fn park(slot: &mut Option<Waker>, dropped: &mut Vec<Waker>, cx: &Cont
 /// The kernel behind its lock.
 pub(crate) struct Shared {
     kernel: Mutex<Kernel>,
+    /// Tasks that can run.
+    pub ready: Arc<Ready>,
+    /// madsim's clock, which code sees that asks the system for the time.
     time: TimeHandle,
     /// Incarnation of the process whose task is being polled; 0: none.
     pub polled: AtomicU64,
@@ -237,76 +220,51 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(seed: u64) -> Shared {
-        Shared { kernel: Mutex::new(Kernel::new(seed)), time: TimeHandle::current(), polled: AtomicU64::new(0) }
+        let (kernel, time) = (Mutex::new(Kernel::new(seed)), TimeHandle::current());
+        Shared { kernel, ready: Arc::default(), time, polled: AtomicU64::new(0) }
     }
 
-    /// Enters the kernel; then sets the alarm and wakes whom the call made ready.
-    pub fn with<T>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
+    fn lock(&self) -> MutexGuard<'_, Kernel> {
         // After a panic in here the seed has failed; what is left is only torn down.
-        let mut kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        kernel.now = nanos(self.time.elapsed());
-        let result = call(&mut kernel);
-        self.set_alarm(&mut kernel);
-        let wakers = std::mem::take(&mut kernel.wakers);
-        let dropped = std::mem::take(&mut kernel.dropped);
-        let dying = std::mem::take(&mut kernel.dying);
-        drop(kernel);
-        if !dying.is_empty() {
-            kill(dying);
-        }
-        drop(dropped);
-        wakers.into_iter().for_each(Waker::wake);
-        result
+        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the kernel, for calls that make nothing happen: clocks are read far more often than anything else.
-    pub fn look<T>(&self, call: impl FnOnce(&Kernel, u64) -> T) -> T {
-        let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
-        call(&kernel, nanos(self.time.elapsed()))
+    /// Enters the kernel. Whom the call makes ready is woken when the task that runs has been polled.
+    pub fn with<T>(&self, call: impl FnOnce(&mut Kernel) -> T) -> T {
+        call(&mut self.lock())
     }
 
-    fn set_alarm(&self, kernel: &mut Kernel) {
-        let Some(&Reverse((at, ..))) = kernel.queue.peek() else { return };
-        if at > kernel.now && kernel.alarm.covers(at) {
-            return;
-        }
-        let Some(driver) = kernel.driver.clone() else { return };
-        if at <= kernel.now {
-            kernel.wakers.push(driver);
-        } else if kernel.alarm.set(at) {
-            let mut sleep = self.time.sleep(Duration::ZERO);
-            // `sleep` would take at least a millisecond; `reset` does not round. Polling registers the waker.
-            let deadline = self.time.now_instant() + Duration::from_nanos(at - kernel.now);
-            Pin::new(&mut sleep).reset(deadline);
-            if Pin::new(&mut sleep).poll(&mut Context::from_waker(&driver)).is_ready() {
-                kernel.wakers.push(driver);
-            }
+    /// Between two polls: time passes, what is due happens, who is ready is woken, and what has ended is dropped.
+    pub fn pass(&self, span: u64) {
+        let mut kernel = self.lock();
+        kernel.now += span;
+        kernel.run_due();
+        while !(kernel.wakers.is_empty() && kernel.dropped.is_empty() && kernel.dying.is_empty()) {
+            let wakers = std::mem::take(&mut kernel.wakers);
+            let dropped = std::mem::take(&mut kernel.dropped);
+            let dying = std::mem::take(&mut kernel.dying);
+            drop(kernel);
+            wakers.into_iter().for_each(Waker::wake);
+            drop(dropped);
+            dying.into_iter().for_each(|tasks| tasks.end());
+            kernel = self.lock();
         }
     }
 
-    /// The task that works off what is due.
-    pub fn drive(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|kernel| {
-            if kernel.over {
-                return Poll::Ready(());
-            }
-            kernel.driver = Some(cx.waker().clone());
-            kernel.run_due();
-            Poll::Pending
-        })
+    /// Nobody is ready: time goes on to what comes due next, if anything does.
+    pub fn skip(&self) -> bool {
+        let Some(span) = self.with(|kernel| Some(kernel.queue.peek()?.0.0 - kernel.now)) else { return false };
+        self.time.advance(Duration::from_nanos(span));
+        self.pass(span);
+        true
     }
 
-    /// Ends the driver and forgets everything, so that no cycle of wakers and tasks keeps the world alive.
+    /// Ends all processes and forgets everything, so that no cycle keeps the world alive.
     pub fn end(&self) {
-        let old = self.with(|kernel| {
-            let old = std::mem::replace(kernel, Kernel::new(kernel.seed));
-            kernel.over = true;
-            old
-        });
-        // Outside the lock: tasks may die with their last waker.
-        if let Some(driver) = &old.driver {
-            driver.wake_by_ref();
-        }
+        self.with(|kernel| (0..kernel.hosts.len() as u32).for_each(|host| kernel.end_processes(host)));
+        self.pass(0);
+        let old = self.with(|kernel| std::mem::replace(kernel, Kernel::new(kernel.seed)));
+        // Outside the lock: a hook may own anything.
         drop(old);
     }
 }

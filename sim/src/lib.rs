@@ -1,7 +1,7 @@
 //! A simulated world for [`synod_env::Env`]: one seed decides everything that happens in it.
 //!
-//! madsim gives the executor, virtual time and the intercepted libc; network, disk and clocks are ours, because their
-//! faults are the point. [`run_seed`] runs one universe on a fresh thread; [`World`] is the hand that makes machines,
+//! madsim gives the intercepted libc, for code that asks the system for time or randomness behind our back; executor,
+//! network, disk and clocks are ours, because their faults are the point. [`run_seed`] runs one universe on a fresh thread; [`World`] is the hand that makes machines,
 //! starts processes on them and breaks things; [`SimEvent`] is what can be seen from outside, and the hash over all of
 //! them tells whether two runs were the same.
 //!
@@ -23,6 +23,7 @@ mod datagrams;
 mod dice;
 mod disk;
 mod events;
+mod executor;
 mod falls;
 mod faults;
 mod files;

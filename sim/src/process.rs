@@ -2,9 +2,8 @@
 
 use crate::clock::Sleep;
 use crate::events::EventKind;
+use crate::executor;
 use crate::kernel::{Kernel, Shared, nanos};
-use madsim::runtime::{Handle, NodeHandle};
-use madsim::task::NodeId;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -14,14 +13,11 @@ use std::time::Duration;
 use synod_env::{BoxFuture, Random, Tasks};
 use tokio::sync::oneshot;
 
-/// madsim keeps a note of each task of a node until it is asked to count them.
-const SPAWNS_PER_SWEEP: u64 = 1024;
-
 pub(crate) struct Process {
     pub shared: Arc<Shared>,
     pub host: u32,
     pub incarnation: u64,
-    pub node: NodeHandle,
+    pub tasks: Arc<executor::Tasks>,
 }
 
 impl Process {
@@ -36,21 +32,18 @@ impl Process {
     /// Starts a task, if the process still runs. A panic in it ends the process and is kept for the report.
     fn start(&self, name: &'static str, mut task: BoxFuture<'static, ()>) {
         let (host, incarnation) = (self.host, self.incarnation);
-        let (running, spawned) = self.shared.with(|kernel| {
-            if kernel.is_running(host, incarnation) {
+        let running = self.shared.with(|kernel| {
+            let running = kernel.is_running(host, incarnation);
+            if running {
                 kernel.record(EventKind::Spawn { host, name });
-                kernel.spawned += 1;
             }
-            (kernel.is_running(host, incarnation), kernel.spawned)
+            running
         });
         if !running {
             return;
         }
-        if spawned.is_multiple_of(SPAWNS_PER_SWEEP) {
-            Handle::current().metrics().num_tasks();
-        }
         let shared = self.shared.clone();
-        self.node.spawn(std::future::poll_fn(move |cx| {
+        let task = std::future::poll_fn(move |cx| {
             shared.polled.store(incarnation, Ordering::Relaxed);
             let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
             shared.polled.store(0, Ordering::Relaxed);
@@ -67,7 +60,8 @@ impl Process {
                     Poll::Ready(())
                 }
             }
-        }));
+        });
+        self.tasks.spawn(Box::pin(task));
     }
 }
 
@@ -96,16 +90,6 @@ impl Process {
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-}
-
-/// Ends the tasks of processes.
-pub(crate) fn kill(nodes: impl IntoIterator<Item = NodeId>) {
-    let handle = Handle::current();
-    for node in nodes {
-        // madsim would drop a paused node's tasks under a lock of its own.
-        handle.resume(node);
-        handle.kill(node);
-    }
 }
 
 impl Tasks for Process {
@@ -155,7 +139,7 @@ impl Kernel {
 
     /// Ends a process, if it still runs.
     pub fn end_process(&mut self, host: u32, incarnation: u64) {
-        let Some(node) = self.host(host).processes.remove(&incarnation) else { return };
+        let Some(tasks) = self.host(host).processes.remove(&incarnation) else { return };
         self.close_sockets(host, incarnation);
         self.finish_disk_ops(host, incarnation);
         let state = self.host(host);
@@ -165,7 +149,7 @@ impl Kernel {
             self.wakers.extend(watchers);
         }
         self.record(EventKind::Host { host, what: "process ends" });
-        self.dying.push(node.id());
+        self.dying.push(tasks);
     }
 
     /// Ends all processes of a host.

@@ -2,10 +2,11 @@
 
 use crate::clock::Sleep;
 use crate::events::SimEvent;
+use crate::executor::{self, Tasks};
 use crate::kernel::{Shared, nanos};
 use crate::network::ip_of;
 use crate::process::Process;
-use madsim::runtime::{Handle, Runtime};
+use madsim::runtime::Runtime;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -50,9 +51,6 @@ pub struct World {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// Time for killed tasks to be dropped: a runtime that is dropped with pending tasks leaks them.
-const TEARDOWN: Duration = Duration::from_millis(20);
-
 /// Runs the universe of a seed on a fresh thread until `main` completes, then ends all its processes. Panics of `main`
 /// pass through; those of processes are in [`World::panics`].
 pub fn run_seed<T, F>(seed: u64, main: impl FnOnce(World) -> F + Send) -> T
@@ -62,27 +60,12 @@ where
 {
     let universe = || {
         let runtime = Runtime::with_seed_and_config(seed, madsim::Config::default());
-        let mut world = None;
-        let output = catch_unwind(AssertUnwindSafe(|| {
-            runtime.block_on(async {
-                let new = World { shared: Arc::new(Shared::new(seed)) };
-                world = Some(new.clone());
-                let shared = new.shared.clone();
-                drop(madsim::task::spawn(poll_fn(move |cx| shared.drive(cx))));
-                main(new).await
-            })
-        }));
         runtime.block_on(async {
-            if let Some(world) = world {
-                world.shared.with(|kernel| {
-                    (0..kernel.hosts.len() as u32).for_each(|host| kernel.end_processes(host));
-                });
-                madsim::time::sleep(TEARDOWN).await;
-                world.shared.end();
-                madsim::time::sleep(TEARDOWN).await;
-            }
-        });
-        output
+            let world = World { shared: Arc::new(Shared::new(seed)) };
+            let output = catch_unwind(AssertUnwindSafe(|| executor::run(&world.shared, seed, main(world.clone()))));
+            world.shared.end();
+            output
+        })
     };
     let output = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(format!("seed {seed}"));
@@ -121,18 +104,18 @@ impl World {
     }
 
     fn process(&self, host: Host) -> (Arc<Process>, Env) {
-        let node = Handle::current().create_node().build();
-        let (incarnation, paused) = self.shared.with(|kernel| {
+        let tasks = Tasks::new(&self.shared.ready);
+        let incarnation = self.shared.with(|kernel| {
             let incarnation = kernel.number();
             let state = kernel.host(host.0);
             state.up = true;
-            state.processes.insert(incarnation, node.clone());
-            (incarnation, state.paused)
+            state.processes.insert(incarnation, tasks.clone());
+            if state.paused {
+                tasks.pause();
+            }
+            incarnation
         });
-        if paused {
-            Handle::current().pause(node.id());
-        }
-        let process = Arc::new(Process { shared: self.shared.clone(), host: host.0, incarnation, node });
+        let process = Arc::new(Process { shared: self.shared.clone(), host: host.0, incarnation, tasks });
         let env = Env {
             clock: process.clone(),
             network: process.clone(),
@@ -167,7 +150,7 @@ impl World {
 
     /// Time since the world began.
     pub fn now(&self) -> Instant {
-        self.shared.look(|_, now| Instant(now))
+        self.shared.with(|kernel| Instant(kernel.now))
     }
 
     /// Waits, by the world's own time.
