@@ -270,8 +270,7 @@ impl Core {
                     shared.log.notify_one();
                 }
                 Output::SetTimer(kind) => {
-                    let length =
-                        crate::timers::length(kind, shared.config.election_timeout, || shared.env.random_u64());
+                    let length = self.timers.length(kind, shared.config.election_timeout, || shared.env.random_u64());
                     if self.timers.set(kind, now.instant + length) {
                         shared.timer.notify_one();
                     }

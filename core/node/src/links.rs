@@ -3,7 +3,7 @@
 //! half-open stream and starts a new one.
 
 use crate::core::Shared;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -145,11 +145,14 @@ async fn pump(
             if !link.up {
                 return Err(io::Error::other("link: too much is waiting for the peer"));
             }
-            let data = match shared.env.buggify_below("node.link_in_parts", link.outbox.len() as u64) {
-                Some(bytes) => link.outbox.split_to(link.outbox.len().min(1 + bytes as usize)),
-                None => link.outbox.split(),
-            }
-            .freeze();
+            let waiting = link.outbox.len();
+            let data = match waiting {
+                0 => Bytes::new(),
+                _ => match shared.env.buggify_below("node.link_in_parts", waiting as u64) {
+                    Some(bytes) => link.outbox.split_to(1 + bytes as usize).freeze(),
+                    None => link.outbox.split().freeze(),
+                },
+            };
             if shared.config.mutants.on(Mutant::LinkResends) {
                 link.unsigned.extend_from_slice(&data);
             }
@@ -290,7 +293,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
             return Ok(());
         }
         if sign_due.is_none() {
-            sign_due = Some(shared.env.sleep(patience / 8));
+            sign_due = Some(shared.env.sleep(patience / 2));
         }
     }
 }

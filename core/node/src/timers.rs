@@ -15,6 +15,9 @@ pub(crate) struct Timers {
     deadlines: BTreeMap<TimerKind, Instant>,
     /// When the task will look next.
     looks_at: Option<Instant>,
+    /// What the election timer runs for beyond the election timeout: drawn anew once it has run out, not each time a
+    /// leader's message sets it.
+    spread: Option<Duration>,
 }
 
 impl Timers {
@@ -24,26 +27,29 @@ impl Timers {
         self.looks_at.is_some_and(|looks| at < looks)
     }
 
+    /// How long a timer runs, as multiples of the election timeout E.
+    pub fn length(&mut self, kind: TimerKind, election_timeout: Duration, random: impl FnOnce() -> u64) -> Duration {
+        match kind {
+            TimerKind::Election => {
+                let most = u64::try_from(election_timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
+                election_timeout + *self.spread.get_or_insert_with(|| Duration::from_nanos(random() % most))
+            }
+            TimerKind::Sticky | TimerKind::Quorum => election_timeout,
+            TimerKind::Heartbeat => election_timeout / 10,
+        }
+    }
+
     pub fn cancel(&mut self, kind: TimerKind) {
         self.deadlines.remove(&kind);
     }
 
     fn due(&mut self, now: Instant) -> Option<TimerKind> {
         let kind = *self.deadlines.iter().find(|(_, at)| **at <= now)?.0;
+        if kind == TimerKind::Election {
+            self.spread = None;
+        }
         self.deadlines.remove(&kind);
         Some(kind)
-    }
-}
-
-/// How long a timer runs, as multiples of the election timeout E.
-pub(crate) fn length(kind: TimerKind, election_timeout: Duration, random: impl FnOnce() -> u64) -> Duration {
-    match kind {
-        TimerKind::Election => {
-            let spread = u64::try_from(election_timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
-            election_timeout + Duration::from_nanos(random() % spread)
-        }
-        TimerKind::Sticky | TimerKind::Quorum => election_timeout,
-        TimerKind::Heartbeat => election_timeout / 10,
     }
 }
 
