@@ -174,6 +174,13 @@ fn wanted_bytes(buffer: &Bytes, base: u64, place: Place) -> u64 {
     }
 }
 
+/// Length up to the last byte that is not zero. Page by page as far as there are only zeros, which most of a segment is.
+fn written(bytes: &[u8]) -> Option<usize> {
+    const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+    let blank: usize = bytes.rchunks(ZEROS.len()).take_while(|part| **part == ZEROS[..part.len()]).map(<[u8]>::len).sum();
+    bytes[..bytes.len() - blank].iter().rposition(|byte| *byte != 0).map(|position| position + 1)
+}
+
 /// Offset behind the last byte from `from` on that is not zero.
 async fn last_written(file: &dyn File, from: u64, length: u64) -> Option<u64> {
     let mut last = None;
@@ -183,7 +190,7 @@ async fn last_written(file: &dyn File, from: u64, length: u64) -> Option<u64> {
         if chunk.is_empty() {
             break;
         }
-        last = chunk.iter().rposition(|byte| *byte != 0).map(|position| at + position as u64 + 1).or(last);
+        last = written(&chunk).map(|end| at + end as u64).or(last);
         at += chunk.len() as u64;
     }
     last
