@@ -205,9 +205,9 @@ impl Kernel {
             return self.send_again(id, side);
         }
         let late = orphaned && self.reconnected(id, side);
-        let mut arrived = Vec::new();
         let mut corrupted = 0;
-        let Some(conn) = self.net.conns.get_mut(&id) else { return };
+        let (conns, trace) = (&mut self.net.conns, &mut self.trace);
+        let Some(conn) = conns.get_mut(&id) else { return };
         let [from, to] = conn.ends.get_disjoint_mut([side, 1 - side]).unwrap_or_else(|_| unreachable!());
         from.sent = 1;
         let mut reset = false;
@@ -216,14 +216,14 @@ impl Kernel {
                 Payload::Data(mut data) => {
                     if segment.corrupt && !data.is_empty() {
                         corrupted += 1;
-                        arrived.push(EventKind::Segment { from: from_addr, to: to_addr, what: "corrupted" });
+                        trace.record(now, EventKind::Segment { from: from_addr, to: to_addr, what: "corrupted" });
                         // Any bit will do: no dice needed.
                         let at = xxh3_64(&data) as usize % data.len();
                         data[at] ^= 1 << (segment.sent_at % 8);
                     }
                     from.flight_len -= data.len();
-                    let len = data.len() as u64;
-                    arrived.push(EventKind::Data { from: from_addr, to: to_addr, len, hash: xxh3_64(&data) });
+                    let (len, hash) = (data.len() as u64, xxh3_64(&data));
+                    trace.record(now, EventKind::Data { from: from_addr, to: to_addr, len, hash });
                     if to.closed || to.error.is_some() {
                         // Nobody will read it: the sender is told.
                         reset = true;
@@ -233,7 +233,7 @@ impl Kernel {
                     }
                 }
                 Payload::Fin => {
-                    arrived.push(EventKind::Segment { from: from_addr, to: to_addr, what: "end" });
+                    trace.record(now, EventKind::Segment { from: from_addr, to: to_addr, what: "end" });
                     reset |= to.gone;
                     to.ended = true;
                 }
@@ -251,9 +251,6 @@ impl Kernel {
             self.effect("late delivery");
         }
         self.wake(reader);
-        for kind in arrived {
-            self.record(kind);
-        }
         if let Some(at) = next {
             self.schedule(at, Due::Deliver(id, side));
         }

@@ -14,6 +14,14 @@ const SECTOR: usize = 512;
 
 type Page = Box<[u8; PAGE]>;
 
+/// A page that was never written.
+static ZEROS: [u8; PAGE] = [0; PAGE];
+
+/// Whether a part of a page is zeros.
+fn blank(part: &[u8]) -> bool {
+    part == &ZEROS[..part.len()]
+}
+
 /// A change since the last sync.
 #[derive(Clone)]
 pub(crate) enum Change {
@@ -129,8 +137,14 @@ impl Content {
     }
 
     pub fn write(&mut self, offset: u64, data: Bytes) {
-        for (page, ..) in pages(offset, data.len()) {
-            self.put_aside(page);
+        let mut rest = &data[..];
+        for (page, from, to) in pages(offset, data.len()) {
+            let (now, later) = rest.split_at(to - from);
+            rest = later;
+            // Zeros where there are zeros change nothing.
+            if self.pages.contains_key(&page) || self.lost.contains_key(&page) || !blank(now) {
+                self.put_aside(page);
+            }
             self.bad.remove(&page);
         }
         self.put(offset, &data);
@@ -160,7 +174,7 @@ impl Content {
             rest = later;
             if let Some(page) = self.pages.get_mut(&page) {
                 page[from..to].copy_from_slice(now);
-            } else if now.iter().any(|&b| b != 0) {
+            } else if !blank(now) {
                 let mut new = Box::new([0; PAGE]);
                 new[from..to].copy_from_slice(now);
                 self.pages.insert(page, new);

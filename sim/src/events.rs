@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -75,9 +75,24 @@ impl fmt::Display for SimEvent {
 /// Called with each event as it happens.
 pub(crate) type Hook = Box<dyn FnMut(&SimEvent) + Send>;
 
+/// The bytes of an event, so that the hash takes them all at once.
+#[derive(Default)]
+struct Gathered(Vec<u8>);
+
+impl Hasher for Gathered {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("the bytes are hashed elsewhere")
+    }
+}
+
 /// The rolling hash over all events, and who looks at them.
 pub(crate) struct Trace {
     hash: Xxh3,
+    gathered: Gathered,
     pub hook: Option<Hook>,
     /// The last events, as many as are asked for.
     pub recent: VecDeque<SimEvent>,
@@ -86,12 +101,14 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub fn new() -> Trace {
-        Trace { hash: Xxh3::new(), hook: None, recent: VecDeque::new(), recent_max: 0 }
+        Trace { hash: Xxh3::new(), gathered: Gathered::default(), hook: None, recent: VecDeque::new(), recent_max: 0 }
     }
 
     pub fn record(&mut self, at_ns: u64, kind: EventKind) {
         let event = SimEvent { at_ns, kind };
-        event.hash(&mut self.hash);
+        event.hash(&mut self.gathered);
+        self.hash.update(&self.gathered.0);
+        self.gathered.0.clear();
         if let Some(hook) = &mut self.hook {
             hook(&event);
         }

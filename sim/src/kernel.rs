@@ -11,6 +11,7 @@ use crate::executor::{Ready, Tasks};
 use crate::falls::{Fall, Trigger};
 use crate::network::Net;
 use crate::operations::PendingOp;
+use crate::points::Points;
 use madsim::time::TimeHandle;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -77,9 +78,7 @@ pub(crate) struct HostState {
     pub next_port: u16,
     /// Where it will fall.
     pub armed: Option<(Trigger, Fall)>,
-    /// Probabilities of its fault points, and the dice of those that were reached.
-    pub fault_points: BTreeMap<String, f64>,
-    pub point_dice: BTreeMap<&'static str, Dice>,
+    pub points: Points,
     /// Who waits for its last process to end.
     pub watchers: Vec<Waker>,
 }
@@ -104,8 +103,6 @@ pub(crate) struct Kernel {
     pub trace: Trace,
     pub effects: BTreeMap<&'static str, u64>,
     pub sometimes: BTreeMap<&'static str, u64>,
-    /// How often each fault point fired.
-    pub fired: BTreeMap<&'static str, u64>,
     pub panics: Vec<(u32, String)>,
 }
 
@@ -126,7 +123,6 @@ impl Kernel {
             trace: Trace::new(),
             effects: BTreeMap::new(),
             sometimes: BTreeMap::new(),
-            fired: BTreeMap::new(),
             panics: Vec::new(),
         };
         kernel.add_host();
@@ -146,8 +142,7 @@ impl Kernel {
             dice: Dice::new(seed, Stream::Process(host)),
             next_port: crate::network::FIRST_EPHEMERAL_PORT,
             armed: None,
-            fault_points: BTreeMap::new(),
-            point_dice: BTreeMap::new(),
+            points: Points::default(),
             watchers: Vec::new(),
         });
         host
@@ -240,14 +235,18 @@ impl Shared {
         kernel.now += span;
         kernel.run_due();
         while !(kernel.wakers.is_empty() && kernel.dropped.is_empty() && kernel.dying.is_empty()) {
-            let wakers = std::mem::take(&mut kernel.wakers);
+            let mut wakers = std::mem::take(&mut kernel.wakers);
             let dropped = std::mem::take(&mut kernel.dropped);
             let dying = std::mem::take(&mut kernel.dying);
             drop(kernel);
-            wakers.into_iter().for_each(Waker::wake);
+            wakers.drain(..).for_each(Waker::wake);
             drop(dropped);
             dying.into_iter().for_each(|tasks| tasks.end());
             kernel = self.lock();
+            if kernel.wakers.is_empty() {
+                // Room for the next ones.
+                kernel.wakers = wakers;
+            }
         }
     }
 

@@ -213,11 +213,6 @@ impl World {
         self.shared.with(|kernel| kernel.sometimes.clone())
     }
 
-    /// How often each fault point fired; 0 for those that were only reached.
-    pub fn fault_points(&self) -> BTreeMap<&'static str, u64> {
-        self.shared.with(|kernel| kernel.fired.clone())
-    }
-
     /// Panics of processes, with their hosts.
     pub fn panics(&self) -> Vec<(Host, String)> {
         self.shared.with(|kernel| kernel.panics.iter().map(|(host, text)| (Host(*host), text.clone())).collect())
