@@ -49,6 +49,8 @@ pub struct Watched {
     on_remark: Option<OnRemark>,
     on_message: Option<OnMessage>,
     invariants: Option<Invariants>,
+    /// What the invariants were told of each member the last time, the entries and the moment apart.
+    figures: BTreeMap<NodeId, Observation<'static>>,
     /// The incarnations last seen, and members whose disk lost something since.
     incarnations: BTreeMap<u8, u64>,
     disks_lost: BTreeSet<u8>,
@@ -130,9 +132,8 @@ impl Watcher {
     }
 
     fn passes(&self, from: NodeId, to: NodeId, arrived: bool, message: &PeerMessage) {
-        let now = self.world.now();
         if let Some(hook) = &mut self.lock().on_message {
-            hook(now, Passing { from: from.0, to: to.0, arrived, message });
+            hook(self.world.now(), Passing { from: from.0, to: to.0, arrived, message });
         }
     }
 
@@ -412,6 +413,12 @@ impl Watched {
             applied: replica.state().applied().0,
             digest: replica.state().digest(),
         };
+        // What is as it was needs no second look: what others changed was looked at when they did.
+        let figures = Observation { at_ns: 0, appended: &[], ..observation };
+        if appended.is_empty() && self.figures.get(&id) == Some(&figures) {
+            return;
+        }
+        self.figures.insert(id, figures);
         if let Err(finding) = invariants.observe(&observation) {
             // What follows from a broken theorem is noise.
             self.findings.push(*finding);

@@ -40,7 +40,7 @@ pub struct Appended {
 
 /// What a simulator sees of a member after one of its steps. The first observation of an incarnation tells the whole
 /// recovered log in `appended`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// Simulated time.
     pub at_ns: u64,
