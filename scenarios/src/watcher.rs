@@ -224,7 +224,7 @@ impl Observer for Watcher {
         {
             watched.sound.insert(node);
         }
-        watched.check_invariants(now, replica, appended, outputs);
+        watched.check_invariants(now, replica, &seen, appended, outputs);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
         if before.is_none_or(moved) {
             let state = watched.abstract_state();
@@ -350,7 +350,14 @@ impl Watched {
     }
 
     /// Tells the invariants what the step changed.
-    fn check_invariants(&mut self, now: Instant, replica: &Replica, confirmed: Option<u64>, outputs: &[Output]) {
+    fn check_invariants(
+        &mut self,
+        now: Instant,
+        replica: &Replica,
+        seen: &Seen,
+        confirmed: Option<u64>,
+        outputs: &[Output],
+    ) {
         let Some(invariants) = &mut self.invariants else { return };
         let raft = replica.consensus();
         let id = replica.config().id;
@@ -410,8 +417,8 @@ impl Watched {
             claimed: raft.durable_index(),
             snapshot: snapshot.index,
             snapshot_term: snapshot.term,
-            applied: replica.state().applied().0,
-            digest: replica.state().digest(),
+            applied: seen.applied,
+            digest: seen.digest,
         };
         // What is as it was needs no second look: what others changed was looked at when they did.
         let figures = Observation { at_ns: 0, appended: &[], ..observation };

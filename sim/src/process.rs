@@ -76,7 +76,8 @@ impl Process {
             if !kernel.is_running(host, incarnation) {
                 return (T::default(), false);
             }
-            (reached(kernel, host), !kernel.is_running(host, incarnation))
+            let armed = kernel.host(host).armed.is_some();
+            (reached(kernel, host), armed && !kernel.is_running(host, incarnation))
         });
         // Whoever drives the world may use a process's `Env` too, and does not fall with it.
         if fell && self.shared.polled.load(Ordering::Relaxed) == incarnation {

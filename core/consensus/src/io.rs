@@ -87,7 +87,7 @@ pub enum TimerKind {
     Election,
     /// While it runs, the member has heard from a leader and grants no (pre-)votes. E.
     Sticky,
-    /// The leader sends to everyone. About E/10.
+    /// The leader sends to everyone. About E/5.
     Heartbeat,
     /// The leader checks that it heard from a majority since the last time. E.
     Quorum,

@@ -3,7 +3,7 @@
 //! half-open stream and starts a new one.
 
 use crate::core::Shared;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Version of what members say to each other.
 const PROTOCOL: u32 = 1;
+/// Room that a link keeps for what it sends next.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_millis(1000);
 
@@ -138,29 +140,33 @@ async fn pump(
     let mut heard_at = shared.env.now();
     let mut asked = false;
     let mut check = shared.env.sleep(patience / 2);
+    // Takes turns with the outbox, so that neither has to be allocated anew.
+    let mut data = BytesMut::new();
     loop {
-        let data = {
+        data.clear();
+        if data.capacity() > KEPT_BYTES_MAX {
+            data = BytesMut::new();
+        }
+        {
             let mut core = shared.lock();
             let link = core.links.get_mut(&to).expect("a link for each peer");
             if !link.up {
                 return Err(io::Error::other("link: too much is waiting for the peer"));
             }
             let waiting = link.outbox.len();
-            let data = match waiting {
-                0 => Bytes::new(),
-                _ => match shared.env.buggify_below("node.link_in_parts", waiting as u64) {
-                    Some(bytes) => link.outbox.split_to(1 + bytes as usize).freeze(),
-                    None => link.outbox.split().freeze(),
-                },
-            };
+            if waiting > 0 {
+                match shared.env.buggify_below("node.link_in_parts", waiting as u64) {
+                    Some(bytes) => data = link.outbox.split_to(1 + bytes as usize),
+                    None => std::mem::swap(&mut data, &mut link.outbox),
+                }
+            }
             if shared.config.mutants.on(Mutant::LinkResends) {
                 link.unsigned.extend_from_slice(&data);
             }
             if core.stopped.is_some() {
                 return Ok(());
             }
-            data
-        };
+        }
         if !data.is_empty() {
             if !asked {
                 heard_at = heard_at.max(shared.env.now());
@@ -203,9 +209,9 @@ async fn pump(
                 }
             },
             () = wake.notified() => {}
-            () = &mut check => {
+            () = &mut check, if asked => {
                 check = shared.env.sleep(patience / 2);
-                if asked && shared.env.now().since(heard_at) > patience {
+                if shared.env.now().since(heard_at) > patience {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }

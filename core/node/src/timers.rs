@@ -35,7 +35,7 @@ impl Timers {
                 election_timeout + *self.spread.get_or_insert_with(|| Duration::from_nanos(random() % most))
             }
             TimerKind::Sticky | TimerKind::Quorum => election_timeout,
-            TimerKind::Heartbeat => election_timeout / 10,
+            TimerKind::Heartbeat => election_timeout / 5,
         }
     }
 

@@ -51,7 +51,7 @@ pub enum Input {
     Disconnect { connection: ConnectionId },
     /// End of a turn: commands that came in since the last flush are proposed or forwarded as one batch.
     Flush,
-    /// Time passes; at least every quarter of the heartbeat interval while there are clients.
+    /// Time passes; about every E/10.
     Tick,
     /// A message of another member.
     Peer { from: NodeId, message: PeerMessage },
