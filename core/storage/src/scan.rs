@@ -177,7 +177,8 @@ fn wanted_bytes(buffer: &Bytes, base: u64, place: Place) -> u64 {
 /// Length up to the last byte that is not zero. Page by page as far as there are only zeros, which most of a segment is.
 fn written(bytes: &[u8]) -> Option<usize> {
     const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
-    let blank: usize = bytes.rchunks(ZEROS.len()).take_while(|part| **part == ZEROS[..part.len()]).map(<[u8]>::len).sum();
+    let blank: usize =
+        bytes.rchunks(ZEROS.len()).take_while(|part| **part == ZEROS[..part.len()]).map(<[u8]>::len).sum();
     bytes[..bytes.len() - blank].iter().rposition(|byte| *byte != 0).map(|position| position + 1)
 }
 
