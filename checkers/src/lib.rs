@@ -8,6 +8,7 @@
 //!
 //! Not here: recording (whoever runs clients), and choosing what to run.
 
+mod access;
 mod file;
 pub mod finding;
 pub mod formats;

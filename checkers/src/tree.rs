@@ -1,10 +1,12 @@
 //! A naive model of ZooKeeper's tree: full paths in one ordered map, every rule spelled out, nothing shared with the
-//! engine. It replays writes in zxid order and says what each must answer. Access control is not modelled: a
-//! permission error in a history is taken at its word.
+//! engine. It replays writes in zxid order and says what each must answer. Who may write is judged where it is known
+//! who writes; else a permission error in a history is taken at its word.
 
+use crate::access::{self, may};
 use crate::history::WatchKind;
 use std::collections::{BTreeMap, BTreeSet};
-use synod_types::{Stat, Zxid};
+use std::sync::Arc;
+use synod_types::{Acl, Identity, Stat, Zxid};
 
 /// Codes of ZooKeeper's protocol.
 pub(crate) mod code {
@@ -17,7 +19,10 @@ pub(crate) mod code {
     pub const NODE_EXISTS: i32 = -110;
     pub const NOT_EMPTY: i32 = -111;
     pub const SESSION_EXPIRED: i32 = -112;
+    pub const INVALID_ACL: i32 = -114;
     pub const SESSION_MOVED: i32 = -118;
+    pub const NO_WATCHER: i32 = -121;
+    pub const THROTTLED: i32 = -127;
 }
 
 /// A node. `cversion` of the stat is derived when it is shown.
@@ -28,9 +33,38 @@ struct Node {
     /// Children created so far: the counter of sequential nodes.
     created: i32,
     children: BTreeSet<String>,
+    /// Who may do what; none: everybody everything.
+    acl: Option<Arc<[Acl]>>,
+    life: Life,
+}
+
+/// When the server itself may remove a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Never, but for the end of a session.
+    #[default]
+    Ordinary,
+    /// When it has lost its last child.
+    Container,
+    /// When it is childless and unchanged for so many milliseconds.
+    Ttl(u64),
 }
 
 impl Node {
+    fn lets(&self, perms: u32, who: &[Identity]) -> bool {
+        self.acl.as_ref().is_none_or(|acl| access::grants(acl, perms, who))
+    }
+
+    /// Whether the server may remove it at this time.
+    fn due(&self, time_ms: i64) -> bool {
+        self.children.is_empty()
+            && match self.life {
+                Life::Ordinary => false,
+                Life::Container => self.created != 0,
+                Life::Ttl(ttl_ms) => i128::from(time_ms) > i128::from(self.stat.mtime) + i128::from(ttl_ms),
+            }
+    }
+
     fn stat(&self) -> Stat {
         let children = self.children.len() as i32;
         Stat {
@@ -71,10 +105,10 @@ pub(crate) struct Stamp {
 /// A write of the tree.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'a> {
-    Create { path: &'a str, data: &'a [u8], owner: Option<i64>, sequential: bool },
+    Create { path: &'a str, data: &'a [u8], owner: Option<i64>, sequential: bool, life: Life, acl: Option<&'a [Acl]> },
     Delete { path: &'a str, version: i32 },
     Set { path: &'a str, data: &'a [u8], version: i32 },
-    SetAcl { path: &'a str, version: i32 },
+    SetAcl { path: &'a str, acl: &'a [Acl], version: i32 },
     Check { path: &'a str, version: i32 },
     Refused { code: i32 },
 }
@@ -113,6 +147,8 @@ pub(crate) struct Event {
     pub zxid: i64,
     pub kind: WatchKind,
     pub path: String,
+    /// Who may hear of it; none: everybody.
+    pub acl: Option<Arc<[Acl]>>,
 }
 
 /// The tree at one zxid.
@@ -123,6 +159,8 @@ pub(crate) struct Tree {
     owned: BTreeMap<i64, BTreeSet<String>>,
     /// Changes since they were last taken.
     pub events: Vec<Event>,
+    /// Who writes, if that is known.
+    pub who: Option<Arc<[Identity]>>,
 }
 
 /// The nodes that always exist.
@@ -140,7 +178,7 @@ impl Tree {
                 parent.children.insert(name.to_string());
             }
         }
-        Tree { nodes, owned: BTreeMap::new(), events: Vec::new() }
+        Tree { nodes, owned: BTreeMap::new(), events: Vec::new(), who: None }
     }
 
     pub fn stat(&self, path: &str) -> Option<Stat> {
@@ -153,6 +191,27 @@ impl Tree {
 
     pub fn children(&self, path: &str) -> Option<&BTreeSet<String>> {
         self.nodes.get(path).map(|n| &n.children)
+    }
+
+    /// Whether a node's list grants one of the permissions.
+    pub fn lets(&self, path: &str, perms: u32, who: &[Identity]) -> bool {
+        self.nodes.get(path).is_none_or(|node| node.lets(perms, who))
+    }
+
+    /// A node's access control list.
+    pub fn acl(&self, path: &str) -> Option<Vec<Acl>> {
+        self.nodes.get(path).map(|node| node.acl.as_ref().map_or_else(access::open, |acl| acl.to_vec()))
+    }
+
+    /// Number of nodes below one, at any depth.
+    pub fn below(&self, path: &str) -> usize {
+        let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
+        self.nodes.keys().filter(|p| p.as_str() != "/" && p.starts_with(&prefix)).count()
+    }
+
+    /// The nodes that the server may remove at this time.
+    pub fn due(&self, time_ms: i64) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter(move |(_, node)| node.due(time_ms)).map(|(path, _)| path.as_str())
     }
 
     /// A node without its children.
@@ -187,7 +246,7 @@ impl Tree {
             if stat.ephemeral_owner != 0 {
                 self.owned.entry(stat.ephemeral_owner).or_default().insert(path.to_string());
             }
-            let node = Node { data: data.clone(), stat: *stat, created: *created, children };
+            let node = Node { data: data.clone(), stat: *stat, created: *created, children, ..Node::default() };
             self.nodes.insert(path.to_string(), node);
         }
     }
@@ -195,12 +254,15 @@ impl Tree {
     /// One write.
     pub fn apply(&mut self, stamp: Stamp, change: Change<'_>) -> Result<Brought, i32> {
         match change {
-            Change::Create { path, data, owner, sequential } => self.create(stamp, path, data, owner, sequential),
+            Change::Create { .. } => self.create(stamp, change),
             Change::Delete { path, version } => {
                 if SYSTEM.contains(&path) {
                     return Err(code::BAD_ARGUMENTS);
                 }
-                let node = self.at_version(path, version, |s| s.version)?;
+                if valid(path) && self.nodes.contains_key(path) {
+                    self.permitted(split(path).0, may::DELETE)?;
+                }
+                let node = self.at_version(path, version, 0, |s| s.version)?;
                 if !node.children.is_empty() {
                     return Err(code::NOT_EMPTY);
                 }
@@ -208,7 +270,7 @@ impl Tree {
                 Ok(Brought::Deleted)
             }
             Change::Set { path, data, version } => {
-                let node = self.at_version(path, version, |s| s.version)?;
+                let node = self.at_version(path, version, may::WRITE, |s| s.version)?;
                 node.data = data.to_vec();
                 node.stat.version = node.stat.version.wrapping_add(1);
                 node.stat.mzxid = Zxid(stamp.zxid);
@@ -217,13 +279,15 @@ impl Tree {
                 self.event(stamp, WatchKind::DataChanged, path);
                 Ok(Brought::Set { stat })
             }
-            Change::SetAcl { path, version } => {
-                let node = self.at_version(path, version, |s| s.aversion)?;
+            Change::SetAcl { path, acl, version } => {
+                let acl = if valid(path) { self.kept(acl)? } else { None };
+                let node = self.at_version(path, version, may::ADMIN, |s| s.aversion)?;
+                node.acl = acl;
                 node.stat.aversion = node.stat.aversion.wrapping_add(1);
                 Ok(Brought::Set { stat: node.stat() })
             }
             Change::Check { path, version } => {
-                self.at_version(path, version, |s| s.version)?;
+                self.at_version(path, version, may::READ, |s| s.version)?;
                 Ok(Brought::Checked)
             }
             Change::Refused { code } => Err(code),
@@ -295,26 +359,29 @@ impl Tree {
         }
     }
 
-    /// The server removes a container or TTL node, if it is there and childless.
+    /// The server removes a container or TTL node, if it is due.
     pub fn reap(&mut self, stamp: Stamp, path: &str) {
-        if self.nodes.get(path).is_some_and(|n| n.children.is_empty()) {
+        if self.nodes.get(path).is_some_and(|n| n.due(stamp.time_ms)) {
             self.remove(stamp, path);
         }
     }
 
-    fn create(
-        &mut self,
-        stamp: Stamp,
-        path: &str,
-        data: &[u8],
-        owner: Option<i64>,
-        sequential: bool,
-    ) -> Result<Brought, i32> {
+    fn create(&mut self, stamp: Stamp, change: Change<'_>) -> Result<Brought, i32> {
+        let Change::Create { path, data, owner, sequential, life, acl } = change else {
+            return Err(code::BAD_ARGUMENTS);
+        };
         let named = if sequential { format!("{path}1") } else { path.to_string() };
         if !valid(&named) || named == "/" {
             return Err(if named == "/" { code::NODE_EXISTS } else { code::BAD_ARGUMENTS });
         }
+        if let Life::Ttl(ttl_ms) = life
+            && !(1..1 << 40).contains(&ttl_ms)
+        {
+            return Err(code::BAD_ARGUMENTS);
+        }
+        let acl = acl.map_or(Ok(None), |acl| self.kept(acl))?;
         let parent_path = split(&named).0.to_string();
+        self.permitted(&parent_path, may::CREATE)?;
         let parent = self.nodes.get_mut(&parent_path).ok_or(code::NO_NODE)?;
         let path = if sequential { format!("{path}{:010}", parent.created) } else { named };
         let parent_owner = parent.stat.ephemeral_owner;
@@ -334,7 +401,7 @@ impl Tree {
             ephemeral_owner: owner.unwrap_or(0),
             ..Stat::default()
         };
-        let node = Node { data: data.to_vec(), stat, ..Node::default() };
+        let node = Node { data: data.to_vec(), stat, acl, life, ..Node::default() };
         let stat = node.stat();
         if let Some(parent) = self.nodes.get_mut(&parent_path) {
             parent.created = parent.created.wrapping_add(1);
@@ -355,19 +422,42 @@ impl Tree {
         if let Some(owned) = self.owned.get_mut(&node.stat.ephemeral_owner) {
             owned.remove(path);
         }
+        let acl = node.acl;
         let (parent_path, name) = split(path);
         if let Some(parent) = self.nodes.get_mut(parent_path) {
             parent.children.remove(name);
             parent.stat.pzxid = Zxid(stamp.zxid);
         }
-        self.event(stamp, WatchKind::Deleted, path);
+        self.events.push(Event { zxid: stamp.zxid, kind: WatchKind::Deleted, path: path.to_string(), acl });
         self.event(stamp, WatchKind::ChildrenChanged, parent_path);
     }
 
-    fn at_version(&mut self, path: &str, version: i32, of: impl Fn(&Stat) -> i32) -> Result<&mut Node, i32> {
+    /// The list that a writer's list means; none if that is the open one.
+    fn kept(&self, acl: &[Acl]) -> Result<Option<Arc<[Acl]>>, i32> {
+        let Some(who) = &self.who else { return Ok(None) };
+        let kept = access::kept(acl, who)?;
+        Ok((kept != access::open()).then(|| kept.into()))
+    }
+
+    /// Whether the writer has one of the permissions on a node, if there is one.
+    fn permitted(&self, path: &str, perms: u32) -> Result<(), i32> {
+        match &self.who {
+            Some(who) if perms != 0 && !self.lets(path, perms, who) => Err(code::NO_AUTH),
+            _ => Ok(()),
+        }
+    }
+
+    fn at_version(
+        &mut self,
+        path: &str,
+        version: i32,
+        perms: u32,
+        of: impl Fn(&Stat) -> i32,
+    ) -> Result<&mut Node, i32> {
         if !valid(path) {
             return Err(code::BAD_ARGUMENTS);
         }
+        self.permitted(path, perms)?;
         let node = self.nodes.get_mut(path).ok_or(code::NO_NODE)?;
         if version != -1 && version != of(&node.stat) {
             return Err(code::BAD_VERSION);
@@ -376,7 +466,8 @@ impl Tree {
     }
 
     fn event(&mut self, stamp: Stamp, kind: WatchKind, path: &str) {
-        self.events.push(Event { zxid: stamp.zxid, kind, path: path.to_string() });
+        let acl = self.nodes.get(path).and_then(|node| node.acl.clone());
+        self.events.push(Event { zxid: stamp.zxid, kind, path: path.to_string(), acl });
     }
 }
 
@@ -406,7 +497,7 @@ mod tests {
     }
 
     fn create(path: &str) -> Change<'_> {
-        Change::Create { path, data: b"x", owner: None, sequential: false }
+        Change::Create { path, data: b"x", owner: None, sequential: false, life: Life::Ordinary, acl: None }
     }
 
     #[test]
@@ -432,7 +523,14 @@ mod tests {
     #[test]
     fn errors_come_in_order() {
         let mut tree = Tree::new();
-        let owned = Change::Create { path: "/e", data: b"", owner: Some(7), sequential: false };
+        let owned = Change::Create {
+            path: "/e",
+            data: b"",
+            owner: Some(7),
+            sequential: false,
+            life: Life::Ordinary,
+            acl: None,
+        };
         tree.apply(at(1), owned).unwrap();
         tree.apply(at(2), create("/a")).unwrap();
         tree.apply(at(3), create("/a/b")).unwrap();
@@ -456,7 +554,8 @@ mod tests {
     #[test]
     fn counters_count_creates_and_multis_are_atomic() {
         let mut tree = Tree::new();
-        let next = Change::Create { path: "/n-", data: b"", owner: None, sequential: true };
+        let next =
+            Change::Create { path: "/n-", data: b"", owner: None, sequential: true, life: Life::Ordinary, acl: None };
         for i in 0..3 {
             let made = tree.apply(at(i), next).unwrap();
             assert!(matches!(made, Brought::Created { path, .. } if path == format!("/n-{i:010}")));
@@ -466,5 +565,58 @@ mod tests {
         assert_eq!(failed, Err((1, code::NO_NODE)));
         let made = tree.apply_all(at(6), &[next, next]).unwrap();
         assert!(matches!(&made[1], Brought::Created { path, .. } if path == "/n-0000000004"));
+    }
+
+    #[test]
+    fn the_server_removes_containers_and_ttl_nodes_in_their_time() {
+        let mut tree = Tree::new();
+        let of = |path, life| Change::Create { path, data: b"", owner: None, sequential: false, life, acl: None };
+        tree.apply(at(1), of("/c", Life::Container)).unwrap();
+        tree.apply(at(2), of("/t", Life::Ttl(50))).unwrap();
+        tree.reap(at(3), "/c");
+        tree.apply(at(4), create("/c/x")).unwrap();
+        tree.reap(at(5), "/c");
+        assert!(tree.stat("/c").is_some(), "a container without a history, or with children, stays");
+        tree.apply(at(6), Change::Delete { path: "/c/x", version: -1 }).unwrap();
+        tree.reap(at(7), "/c");
+        assert!(tree.stat("/c").is_none());
+        tree.apply(at(20), Change::Set { path: "/t", data: b"1", version: -1 }).unwrap();
+        tree.reap(at(70), "/t");
+        assert_eq!(tree.due(170).count(), 0);
+        assert_eq!(tree.due(171).collect::<Vec<_>>(), ["/t"]);
+        tree.reap(at(71), "/t");
+        assert!(tree.stat("/t").is_none());
+    }
+
+    #[test]
+    fn permissions_are_those_of_the_parent_where_children_come_and_go() {
+        let mut tree = Tree::new();
+        let me: Arc<[Identity]> = Arc::from([Identity { scheme: "digest".into(), id: "me:x".into() }]);
+        tree.who = Some(me);
+        let acl = |perms| [Acl { perms, identity: Identity { scheme: "auth".into(), id: String::new() } }];
+        let all = acl(may::ALL);
+        let made = Change::Create {
+            path: "/p",
+            data: b"",
+            owner: None,
+            sequential: false,
+            life: Life::Ordinary,
+            acl: Some(&all),
+        };
+        tree.apply(at(1), made).unwrap();
+        tree.apply(at(2), create("/p/open")).unwrap();
+        tree.who = Some(Arc::from([]));
+        for (change, code) in [
+            (create("/p/x"), code::NO_AUTH),
+            (Change::Set { path: "/p", data: b"", version: 9 }, code::NO_AUTH),
+            (Change::Delete { path: "/p/open", version: 9 }, code::NO_AUTH),
+            (Change::Delete { path: "/p/none", version: 9 }, code::NO_NODE),
+            (Change::Check { path: "/p", version: 0 }, code::NO_AUTH),
+            (Change::SetAcl { path: "/p", acl: &all, version: 0 }, code::INVALID_ACL),
+            (Change::Delete { path: "/p", version: 0 }, code::NOT_EMPTY),
+        ] {
+            assert_eq!(tree.apply(at(9), change), Err(code), "{change:?}");
+        }
+        tree.apply(at(10), Change::Set { path: "/p/open", data: b"", version: 0 }).unwrap();
     }
 }

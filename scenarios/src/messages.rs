@@ -3,12 +3,12 @@
 use crate::watcher::Passing;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use synod_checkers::history::{Create, MultiOp, MultiResult, Reply, Request};
+use synod_checkers::history::{Create, MultiOp, MultiResult, Part, Reply, Request, Response};
 use synod_reports::run::Message;
 use synod_types::command::{Command, WriteOp};
 use synod_types::peer::PeerMessage;
 use synod_types::raft::Body;
-use synod_types::{Proposal, raft};
+use synod_types::{Acl, Proposal, raft};
 
 /// Names that a text lists before it says how many more there are.
 const LISTED_MAX: usize = 4;
@@ -171,17 +171,38 @@ pub fn request_text(request: &Request) -> String {
             format!("attach session {session:#x}, seen zxid {last_zxid_seen:#x}")
         }
         Request::CloseSession | Request::Ping => name.to_string(),
-        Request::SetWatches { relative_zxid, data, exist, child } => {
+        Request::SetWatches { relative_zxid, data, exist, child, persistent, recursive } => {
             let (data, exist, child) = (data.len(), exist.len(), child.len());
-            format!("set watches since zxid {relative_zxid:#x}: {data} data, {exist} exist, {child} child")
+            let stay = persistent.len() + recursive.len();
+            format!(
+                "set watches since zxid {relative_zxid:#x}: {data} data, {exist} exist, {child} child, {stay} that stay"
+            )
         }
+        Request::SetAcl { acl, version, .. } => format!("{name} {path} = {}{}", acl_text(acl), condition(*version)),
+        Request::Ephemerals { prefix } => format!("{name} {prefix:?}"),
+        Request::ReadMany { reads } => {
+            format!("{name} [{}]", reads.iter().map(Part::path).collect::<Vec<_>>().join(", "))
+        }
+        Request::Auth { id } => format!("{name} as {id}"),
+        Request::AddWatch { recursive, .. } => format!("{name} {path}{}", if *recursive { " and below" } else { "" }),
+        Request::Watching { kind, .. } => format!("{name} {path} of kind {kind}"),
+        Request::WhoAmI => name.to_string(),
+        Request::GetAcl { .. } | Request::CountBelow { .. } => format!("{name} {path}"),
     }
 }
 
 fn create_text(create: &Create) -> String {
     let ephemeral = if create.ephemeral { " ephemeral" } else { "" };
     let sequential = if create.sequential { " sequential" } else { "" };
-    format!("create {} = {}{ephemeral}{sequential}", create.path, create.data.text())
+    let container = if create.container { " container" } else { "" };
+    let ttl = create.ttl_ms.map_or(String::new(), |ttl_ms| format!(" for {ttl_ms} ms"));
+    let acl = create.acl.as_deref().map_or(String::new(), |acl| format!(" with {}", acl_text(acl)));
+    format!("create {} = {}{ephemeral}{sequential}{container}{ttl}{acl}", create.path, create.data.text())
+}
+
+fn acl_text(acl: &[Acl]) -> String {
+    let entries = acl.iter().map(|a| format!("{}:{} {:#x}", a.identity.scheme, a.identity.id, a.perms));
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
 }
 
 fn part_text(op: &MultiOp) -> String {
@@ -205,6 +226,14 @@ pub fn response_text(reply: &Reply, zxid: String) -> String {
     parts.extend(reply.data.as_ref().map(|data| format!("= {}", data.text())));
     parts.extend(reply.stat.as_ref().map(|stat| format!("version {}", stat.version)));
     parts.extend(reply.children.as_ref().map(|children| format!("[{}]", children.join(", "))));
+    parts.extend(reply.acl.as_deref().map(acl_text));
+    parts.extend(reply.paths.as_ref().map(|paths| format!("[{}]", paths.join(", "))));
+    parts.extend(reply.count.map(|count| format!("{count} nodes")));
+    parts.extend(reply.who.as_ref().map(|who| format!("{who:?}")));
+    parts.extend(reply.many.iter().map(|one| match one {
+        Response::Ok(reply) => response_text(reply, String::new()),
+        Response::Error(code) => format!("error {code}"),
+    }));
     parts.extend(reply.multi.iter().map(|result| match result {
         MultiResult::Created { path, .. } => format!("created {path}"),
         MultiResult::Deleted => "deleted".into(),

@@ -31,13 +31,22 @@ pub struct Call(usize);
 
 impl Recorder {
     /// An empty history of a world.
-    pub fn new(world: World, source: String) -> Recorder {
-        let history = History { header: Header { source, ..Header::default() }, ..History::default() };
-        Recorder { world, shared: Arc::new(Mutex::new(Shared { history, ..Shared::default() })) }
+    pub fn new(world: World) -> Recorder {
+        Recorder { world, shared: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// What is known of clients and members.
+    pub fn describe(&self, header: Header) {
+        self.lock().history.header = header;
+    }
+
+    /// The clients' address.
+    pub fn address(&self) -> String {
+        self.lock().history.header.address.clone().unwrap_or_default()
     }
 
     /// Time since the beginning of the run, nanoseconds.

@@ -238,6 +238,7 @@ impl Recording {
             term: synod_types::Term(0),
             commit: synod_types::Index(0),
             applied: synod_types::Index(0),
+            first: synod_types::Index(1),
             digest: 0,
             recovering: false,
         });

@@ -242,29 +242,11 @@ impl Lines {
     }
 }
 
-fn name_of(request: &Request) -> &'static str {
-    match request {
-        Request::Create(_) => "create",
-        Request::Delete { .. } => "delete",
-        Request::SetData { .. } => "set data",
-        Request::Exists { .. } => "exists",
-        Request::GetData { .. } => "get data",
-        Request::GetChildren { .. } => "get children",
-        Request::Sync { .. } => "sync",
-        Request::Multi { .. } => "multi",
-        Request::OpenSession { .. } => "open session",
-        Request::AttachSession { .. } => "attach session",
-        Request::CloseSession => "close session",
-        Request::Ping => "ping",
-        Request::SetWatches { .. } => "set watches",
-    }
-}
-
 /// A table of the clients' operations.
 fn operations(history: &History) -> String {
     let mut kinds: BTreeMap<&str, [u32; 3]> = BTreeMap::new();
     for operation in &history.operations {
-        let counts = kinds.entry(name_of(&operation.request)).or_default();
+        let counts = kinds.entry(operation.request.name()).or_default();
         let column = match &operation.response {
             Some(Response::Ok(_)) => 0,
             Some(Response::Error(_)) => 1,

@@ -7,11 +7,12 @@ use crate::run::OnRemark;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use synod_checkers::Finding;
 use synod_checkers::history::Applied;
 use synod_checkers::invariants::{Appended, Invariants, Observation, Role as Seat};
 use synod_node::Observer;
-use synod_node::replica::{Output, Replica, Role};
+use synod_node::replica::{Output, Replica, Reply, Role};
 use synod_sim::World;
 use synod_types::peer::PeerMessage;
 use synod_types::raft::Entry;
@@ -22,6 +23,8 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct Watcher {
     world: World,
+    /// E.
+    election_timeout: Duration,
     shared: Arc<Mutex<Watched>>,
     /// Told of each new leader and candidate.
     leads: Arc<Notify>,
@@ -34,7 +37,11 @@ pub struct Watched {
     pub members: BTreeMap<u8, Seen>,
     /// The log as applied, and the digest after each entry.
     pub truth: Vec<Applied>,
-    entries: BTreeMap<Index, (Term, u128)>,
+    /// Term, digest, and when the first member had it.
+    entries: BTreeMap<Index, (Term, u128, Instant)>,
+    /// When each member did something last, and when it came back from a long sleep.
+    stepped_at: BTreeMap<u8, Instant>,
+    woke_at: BTreeMap<u8, Instant>,
     /// What is wrong, first things first.
     pub findings: Vec<Finding>,
     /// Rare states, seen from outside.
@@ -63,6 +70,9 @@ pub struct Watched {
     /// Members whose disk may lack what they think is durable, and that have not noticed.
     suspects: BTreeSet<u8>,
 }
+
+/// How old an answer to a read may be, in election timeouts.
+const AGE_MAX: u32 = 6;
 
 /// Called with a member's figures when they have changed: time, member, figures.
 pub type OnMember = Box<dyn FnMut(Instant, u8, &Seen) + Send>;
@@ -94,6 +104,8 @@ pub struct Seen {
     pub commit: Index,
     /// Highest index executed.
     pub applied: Index,
+    /// First entry that it can send to others.
+    pub first: Index,
     /// Of its state.
     pub digest: u128,
     /// Whether it waits for its vote to be restored.
@@ -101,10 +113,10 @@ pub struct Seen {
 }
 
 impl Watcher {
-    /// Of a world whose cluster has so many members.
-    pub fn new(world: World, voters: usize) -> Watcher {
+    /// Of a world whose cluster has so many members and this election timeout.
+    pub fn new(world: World, voters: usize, election_timeout: Duration) -> Watcher {
         let watched = Watched { invariants: Some(Invariants::new(voters)), ..Watched::default() };
-        Watcher { world, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
+        Watcher { world, election_timeout, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
     }
 
     /// The lock.
@@ -178,6 +190,11 @@ impl Watcher {
         self.lock().sound.contains(&node)
     }
 
+    /// Whether a fault ever damaged a member's disk.
+    pub fn was_damaged(&self, node: u8) -> bool {
+        self.lock().damaged.contains(&node)
+    }
+
     /// Members that never voted, or lost their disk and have not got their vote back.
     pub fn unsound(&self, nodes: u8) -> usize {
         usize::from(nodes) - self.lock().sound.len()
@@ -209,6 +226,7 @@ impl Observer for Watcher {
             term: raft.term(),
             commit: raft.commit(),
             applied: replica.state().applied().0,
+            first: raft.first_index(),
             digest: replica.state().digest(),
             recovering: raft.is_recovering(),
         };
@@ -225,6 +243,9 @@ impl Observer for Watcher {
             watched.sound.insert(node);
         }
         watched.check_invariants(now, replica, &seen, appended, outputs);
+        if raft.durable_index() == raft.last_index() && raft.durable_hard_state() == raft.hard_state() {
+            watched.check_age(now, node, self.election_timeout, outputs);
+        }
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
         if before.is_none_or(moved) {
             let state = watched.abstract_state();
@@ -266,7 +287,8 @@ impl Observer for Watcher {
             match output {
                 Output::Applied(entry) => {
                     let first = !watched.entries.contains_key(&entry.index);
-                    let (term, digest) = *watched.entries.entry(entry.index).or_insert((entry.term, entry.digest));
+                    let mine = (entry.term, entry.digest, now);
+                    let (term, digest, _) = *watched.entries.entry(entry.index).or_insert(mine);
                     if (term, digest) != (entry.term, entry.digest) {
                         watched.findings.push(Finding::safety(
                             "invariants",
@@ -347,6 +369,37 @@ impl Watched {
         let mut hasher = DefaultHasher::new();
         members.hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// A member serves clients while a leader has confirmed it lately, and ends their connections when none has: what
+    /// it answers to reads is so old at most. Two election timeouts of trust in a leader, as many in having been one,
+    /// and as many for the rest. Not judged: a member that has just slept, one that no log can help any more, and one
+    /// whose disk is behind, for the leader waits for it while it goes on confirming it.
+    fn check_age(&mut self, now: Instant, node: u8, election_timeout: Duration, outputs: &[Output]) {
+        let slept = self.stepped_at.insert(node, now).is_some_and(|last| now.since(last) > election_timeout);
+        if slept {
+            self.woke_at.insert(node, now);
+        }
+        let reads =
+            |output: &Output| matches!(output, Output::Reply { result: Ok(Reply::Answer(_) | Reply::Answers(_)), .. });
+        if !outputs.iter().any(reads) {
+            return;
+        }
+        let bound = AGE_MAX * election_timeout;
+        let Some(applied) = self.members.get(&node).map(|seen| seen.applied) else { return };
+        let Some((lacks, (_, _, at))) = self.entries.range(applied.next()..).next() else { return };
+        let sent = self.members.values().filter(|m| m.role == Role::Leader).all(|leader| leader.first <= *lacks);
+        let awake = self.woke_at.get(&node).is_none_or(|woke| now.since(*woke) > bound);
+        if now.since(*at) > bound && sent && awake {
+            let sentence = format!(
+                "at {:.6} s member {node} answered a read at index {}, {:.3} s after another had applied index {}",
+                now.0 as f64 / 1e9,
+                applied.0,
+                now.since(*at).as_secs_f64(),
+                lacks.0
+            );
+            self.findings.push(Finding::safety("replica", "stale_read", format!("member {node}"), sentence));
+        }
     }
 
     /// Tells the invariants what the step changed.

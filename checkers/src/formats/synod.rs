@@ -136,7 +136,7 @@ mod tests {
             data: [0xff, 0x00][..].into(),
             ephemeral: true,
             sequential: false,
-            read_only: false,
+            ..Create::default()
         });
         let reply = Reply { path: Some("/a".into()), stat: Some(stat), ..Reply::default() };
         let call = Operation {
@@ -160,7 +160,7 @@ mod tests {
             ..call.clone()
         };
         History {
-            header: Header { source: "seed 7".into(), quiescent: true, end_ns: 99 },
+            header: Header { source: "seed 7".into(), quiescent: true, end_ns: 99, ..Header::default() },
             operations: vec![call, lost],
             watches: vec![WatchEvent {
                 client: 1,

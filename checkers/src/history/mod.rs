@@ -9,7 +9,7 @@ mod data;
 mod request;
 
 pub use data::Data;
-pub use request::{Create, Granted, MultiOp, MultiResult, Reply, Request, Response};
+pub use request::{Create, Granted, MultiOp, MultiResult, Part, Reply, Request, Response};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -52,6 +52,15 @@ pub struct Header {
     pub quiescent: bool,
     /// When the recording ended.
     pub end_ns: u64,
+    /// The address that all clients have, where it is known: they are somebody by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The shortest and the longest timeout that a session may be granted, milliseconds, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts_ms: Option<(u32, u32)>,
+    /// Whether members refuse requests because others wait.
+    #[serde(default)]
+    pub overload: bool,
 }
 
 /// One call of one client.

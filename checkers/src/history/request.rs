@@ -2,7 +2,7 @@
 
 use super::{Data, StatFields};
 use serde::{Deserialize, Serialize};
-use synod_types::Stat;
+use synod_types::{Acl, Identity, Stat};
 
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -10,22 +10,105 @@ use synod_types::Stat;
 #[allow(missing_docs)]
 pub enum Request {
     Create(Create),
-    Delete { path: String, version: i32 },
-    SetData { path: String, data: Data, version: i32 },
-    Exists { path: String, watch: bool },
-    GetData { path: String, watch: bool },
-    GetChildren { path: String, watch: bool },
-    Sync { path: String },
-    Multi { ops: Vec<MultiOp> },
-    OpenSession { timeout_ms: u32, last_zxid_seen: i64 },
-    AttachSession { session: i64, password: Data, timeout_ms: u32, last_zxid_seen: i64 },
+    Delete {
+        path: String,
+        version: i32,
+    },
+    SetData {
+        path: String,
+        data: Data,
+        version: i32,
+    },
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    GetData {
+        path: String,
+        watch: bool,
+    },
+    GetChildren {
+        path: String,
+        watch: bool,
+    },
+    Sync {
+        path: String,
+    },
+    Multi {
+        ops: Vec<MultiOp>,
+    },
+    OpenSession {
+        timeout_ms: u32,
+        last_zxid_seen: i64,
+    },
+    AttachSession {
+        session: i64,
+        password: Data,
+        timeout_ms: u32,
+        last_zxid_seen: i64,
+    },
     CloseSession,
     Ping,
-    SetWatches { relative_zxid: i64, data: Vec<String>, exist: Vec<String>, child: Vec<String> },
+    SetWatches {
+        relative_zxid: i64,
+        data: Vec<String>,
+        exist: Vec<String>,
+        child: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        persistent: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recursive: Vec<String>,
+    },
+    GetAcl {
+        path: String,
+    },
+    SetAcl {
+        path: String,
+        #[serde(with = "acl_fields")]
+        acl: Vec<Acl>,
+        version: i32,
+    },
+    /// The ephemeral nodes of the session whose paths begin so.
+    Ephemerals {
+        prefix: String,
+    },
+    /// The number of nodes below one, at any depth.
+    CountBelow {
+        path: String,
+    },
+    /// Several reads of one moment.
+    ReadMany {
+        reads: Vec<Part>,
+    },
+    WhoAmI,
+    /// A proof of who the client is: the identity of the scheme `digest` that it stands for.
+    Auth {
+        id: String,
+    },
+    /// A watch that stays.
+    AddWatch {
+        path: String,
+        recursive: bool,
+    },
+    /// Whether there are watches of a kind (the protocol's number) on a path; `remove` drops them.
+    Watching {
+        path: String,
+        kind: i32,
+        remove: bool,
+    },
+}
+
+/// One of several reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Part {
+    Data { path: String },
+    Children { path: String },
 }
 
 /// A new node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Create {
     /// As the client sent it: without the counter of a sequential node.
     pub path: String,
@@ -37,9 +120,18 @@ pub struct Create {
     /// Gets a counter.
     #[serde(default)]
     pub sequential: bool,
-    /// Its access control list lets nobody write its data; else it lets everybody do everything.
+    /// Removed by the server once its last child is gone.
     #[serde(default, skip_serializing_if = "is_false")]
-    pub read_only: bool,
+    pub container: bool,
+    /// Removed by the server when childless and unchanged for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// Its access control list; none is the one that lets everybody do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_acl")]
+    pub acl: Option<Vec<Acl>>,
+    /// Asked in the older way, whose answer has no stat.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub old: bool,
 }
 
 /// An operation inside a multi.
@@ -85,6 +177,21 @@ pub struct Reply {
     /// The session that was opened or attached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Granted>,
+    /// An access control list.
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_acl")]
+    pub acl: Option<Vec<Acl>>,
+    /// Paths of nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
+    /// A number of nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<i32>,
+    /// Who the client is: scheme and name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<Vec<(String, String)>>,
+    /// The results of several reads, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub many: Vec<Response>,
 }
 
 /// One result of a multi.
@@ -125,12 +232,28 @@ fn is_false(value: &bool) -> bool {
 impl Request {
     /// Whether it changes the tree.
     pub fn writes(&self) -> bool {
-        matches!(self, Request::Create(_) | Request::Delete { .. } | Request::SetData { .. } | Request::Multi { .. })
+        matches!(
+            self,
+            Request::Create(_)
+                | Request::Delete { .. }
+                | Request::SetData { .. }
+                | Request::SetAcl { .. }
+                | Request::Multi { .. }
+        )
     }
 
     /// Whether it reads the tree of the member it was sent to.
     pub fn reads(&self) -> bool {
-        matches!(self, Request::Exists { .. } | Request::GetData { .. } | Request::GetChildren { .. })
+        matches!(
+            self,
+            Request::Exists { .. }
+                | Request::GetData { .. }
+                | Request::GetChildren { .. }
+                | Request::GetAcl { .. }
+                | Request::Ephemerals { .. }
+                | Request::CountBelow { .. }
+                | Request::ReadMany { .. }
+        )
     }
 
     /// The path it names, for sentences.
@@ -142,7 +265,13 @@ impl Request {
             | Request::Exists { path, .. }
             | Request::GetData { path, .. }
             | Request::GetChildren { path, .. }
-            | Request::Sync { path } => path,
+            | Request::Sync { path }
+            | Request::GetAcl { path }
+            | Request::SetAcl { path, .. }
+            | Request::CountBelow { path }
+            | Request::AddWatch { path, .. }
+            | Request::Watching { path, .. } => path,
+            Request::ReadMany { reads } => reads.first().map_or("several", Part::path),
             Request::Multi { ops } => ops.first().map_or("multi", MultiOp::path),
             _ => "session",
         }
@@ -164,6 +293,25 @@ impl Request {
             Request::CloseSession => "close session",
             Request::Ping => "ping",
             Request::SetWatches { .. } => "set watches",
+            Request::GetAcl { .. } => "get acl",
+            Request::SetAcl { .. } => "set acl",
+            Request::Ephemerals { .. } => "ephemerals",
+            Request::CountBelow { .. } => "count below",
+            Request::ReadMany { .. } => "read many",
+            Request::WhoAmI => "who am i",
+            Request::Auth { .. } => "auth",
+            Request::AddWatch { .. } => "add watch",
+            Request::Watching { remove: false, .. } => "check watches",
+            Request::Watching { remove: true, .. } => "remove watches",
+        }
+    }
+}
+
+impl Part {
+    /// The path it names.
+    pub fn path(&self) -> &str {
+        match self {
+            Part::Data { path } | Part::Children { path } => path,
         }
     }
 }
@@ -190,5 +338,42 @@ mod optional_stat {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stat>, D::Error> {
         Ok(Option::<StatFields>::deserialize(deserializer)?.map(Stat::from))
+    }
+}
+
+/// An access control list in files: permissions, scheme, id of each entry.
+mod acl_fields {
+    use super::{Acl, Identity};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub type Fields = Vec<(u32, String, String)>;
+
+    pub fn fields(acl: &[Acl]) -> Fields {
+        acl.iter().map(|a| (a.perms, a.identity.scheme.clone(), a.identity.id.clone())).collect()
+    }
+
+    pub fn list(fields: Fields) -> Vec<Acl> {
+        fields.into_iter().map(|(perms, scheme, id)| Acl { perms, identity: Identity { scheme, id } }).collect()
+    }
+
+    pub fn serialize<S: Serializer>(acl: &[Acl], serializer: S) -> Result<S::Ok, S::Error> {
+        fields(acl).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Acl>, D::Error> {
+        Ok(list(Fields::deserialize(deserializer)?))
+    }
+}
+
+mod optional_acl {
+    use super::{Acl, acl_fields};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(acl: &Option<Vec<Acl>>, serializer: S) -> Result<S::Ok, S::Error> {
+        acl.as_deref().map(acl_fields::fields).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Acl>>, D::Error> {
+        Ok(Option::<acl_fields::Fields>::deserialize(deserializer)?.map(acl_fields::list))
     }
 }

@@ -14,7 +14,7 @@ use super::{Options, replay};
 use crate::finding::{Finding, Severity, seconds};
 use crate::history::{Data, History, MultiResult, Operation, Request};
 use crate::linearizability::{self, Limits, Spec, Verdict};
-use crate::tree::{Change, code};
+use crate::tree::{Change, Life, code};
 use std::collections::{BTreeMap, BTreeSet};
 
 const ORACLE: &str = "blind";
@@ -195,7 +195,9 @@ fn by_node(history: &History) -> BTreeMap<&str, Calls> {
                     None => uncertain.push(path),
                 }
             }
-            if matches!(change, Change::Create { owner: Some(_), .. }) || !touched.insert(path) {
+            // Nodes that go by themselves are nobody's delete.
+            let goes = |life: &Life, owner: &Option<i64>| *life != Life::Ordinary || owner.is_some();
+            if matches!(change, Change::Create { life, owner, .. } if goes(life, owner)) || !touched.insert(path) {
                 left_out.insert(path);
             }
             if let Some(op) = told(operation, at, change) {

@@ -1,9 +1,10 @@
 //! The ground truth in the terms of the naive tree: what a command of the log changes, and what its outcome says.
 
-use crate::history::{Applied, MultiOp, MultiResult, Operation, Request};
-use crate::tree::{Brought, Change, code};
+use crate::access;
+use crate::history::{Applied, Create, MultiOp, MultiResult, Operation, Request};
+use crate::tree::{Brought, Change, Life, code};
 use synod_types::command::{self, Command, WriteOp, Written};
-use synod_types::znode::ErrorCode;
+use synod_types::znode::{CreateMode, ErrorCode};
 
 /// The changes of a write operation; a multi has several.
 pub(super) fn changes<'a>(session: i64, op: &'a WriteOp) -> Vec<Change<'a>> {
@@ -15,18 +16,28 @@ pub(super) fn changes<'a>(session: i64, op: &'a WriteOp) -> Vec<Change<'a>> {
 
 fn change(session: i64, op: &WriteOp) -> Change<'_> {
     match op {
-        WriteOp::Create { path, data, mode, .. } => Change::Create {
+        WriteOp::Create { path, data, mode, acl } => Change::Create {
             path,
             data: data.as_deref().unwrap_or_default(),
             owner: mode.ephemeral().then_some(session),
             sequential: mode.sequential(),
+            life: match mode {
+                CreateMode::Container => Life::Container,
+                CreateMode::PersistentTtl { ttl_ms } | CreateMode::PersistentSequentialTtl { ttl_ms } => {
+                    Life::Ttl(*ttl_ms)
+                }
+                _ => Life::Ordinary,
+            },
+            acl: Some(acl.as_deref().unwrap_or_default()),
         },
         WriteOp::Refused { error } => Change::Refused { code: error.code() },
         WriteOp::Delete { path, version } => Change::Delete { path, version: *version },
         WriteOp::SetData { path, data, version } => {
             Change::Set { path, data: data.as_deref().unwrap_or_default(), version: *version }
         }
-        WriteOp::SetAcl { path, version, .. } => Change::SetAcl { path, version: *version },
+        WriteOp::SetAcl { path, acl, version } => {
+            Change::SetAcl { path, acl: acl.as_deref().unwrap_or_default(), version: *version }
+        }
         WriteOp::Check { path, version } => Change::Check { path, version: *version },
         WriteOp::Multi { .. } => Change::Refused { code: ErrorCode::MarshallingError.code() },
     }
@@ -34,27 +45,36 @@ fn change(session: i64, op: &WriteOp) -> Change<'_> {
 
 /// The changes a client asked for.
 pub(super) fn requested(session: i64, request: &Request) -> Vec<Change<'_>> {
-    let create = |c: &'_ crate::history::Create| (c.ephemeral.then_some(session), c.sequential);
     match request {
-        Request::Create(c) => {
-            let (owner, sequential) = create(c);
-            vec![Change::Create { path: &c.path, data: &c.data.0, owner, sequential }]
-        }
+        Request::Create(c) => vec![created(session, c)],
+        Request::SetAcl { path, acl, version } => vec![Change::SetAcl { path, acl, version: *version }],
         Request::Delete { path, version } => vec![Change::Delete { path, version: *version }],
         Request::SetData { path, data, version } => vec![Change::Set { path, data: &data.0, version: *version }],
         Request::Multi { ops } => ops
             .iter()
             .map(|op| match op {
-                MultiOp::Create(c) => {
-                    let (owner, sequential) = create(c);
-                    Change::Create { path: &c.path, data: &c.data.0, owner, sequential }
-                }
+                MultiOp::Create(c) => created(session, c),
                 MultiOp::Delete { path, version } => Change::Delete { path, version: *version },
                 MultiOp::SetData { path, data, version } => Change::Set { path, data: &data.0, version: *version },
                 MultiOp::Check { path, version } => Change::Check { path, version: *version },
             })
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+fn created(session: i64, c: &Create) -> Change<'_> {
+    Change::Create {
+        path: &c.path,
+        data: &c.data.0,
+        owner: c.ephemeral.then_some(session),
+        sequential: c.sequential,
+        life: match c.ttl_ms {
+            Some(ttl_ms) => Life::Ttl(ttl_ms),
+            None if c.container => Life::Container,
+            None => Life::Ordinary,
+        },
+        acl: c.acl.as_deref(),
     }
 }
 
@@ -76,9 +96,18 @@ pub(super) fn same(applied: &Applied, operation: &Operation) -> bool {
 fn equal(a: &Change<'_>, b: &Change<'_>) -> bool {
     match (a, b) {
         (
-            Change::Create { path: p, data: d, owner: o, sequential: s },
-            Change::Create { path, data, owner, sequential },
-        ) => p == path && d == data && o == owner && s == sequential,
+            Change::Create { path: p, data: d, owner: o, sequential: s, life: l, acl: a },
+            Change::Create { path, data, owner, sequential, life, acl },
+        ) => {
+            let same_list = match acl {
+                Some(acl) => *a == Some(acl),
+                None => a.is_some_and(|a| a == access::open()),
+            };
+            p == path && d == data && o == owner && s == sequential && l == life && same_list
+        }
+        (Change::SetAcl { path: p, acl: a, version: v }, Change::SetAcl { path, acl, version }) => {
+            p == path && a == acl && v == version
+        }
         (Change::Delete { path: p, version: v }, Change::Delete { path, version })
         | (Change::Check { path: p, version: v }, Change::Check { path, version }) => p == path && v == version,
         (Change::Set { path: p, data: d, version: v }, Change::Set { path, data, version }) => {

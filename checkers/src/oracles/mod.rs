@@ -6,11 +6,12 @@ pub mod answers;
 pub mod blind;
 mod doubt;
 mod log;
-pub mod permissions;
+mod reaping;
 mod replay;
 pub mod sessions;
 mod unknown;
 pub mod watches;
+mod who;
 pub mod zookeeper_versions;
 
 #[cfg(test)]
@@ -52,7 +53,8 @@ pub fn look(history: &History, options: Options) -> blind::Looked {
     findings.extend(watches::check_replayed(history, &replay));
     findings.extend(sessions::check(history));
     findings.extend(answers::check(history));
-    findings.extend(permissions::check(history));
+    findings.extend(reaping::check(history, &replay));
+    findings.extend(who::check(history, &replay.who));
     let blind::Looked { findings: blind, halvings } = blind::check(history, options);
     findings.extend(blind);
     blind::Looked { findings, halvings }

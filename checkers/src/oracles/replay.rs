@@ -3,13 +3,16 @@
 
 use super::doubt::Doubts;
 use super::log::{self, WriteResult};
+use super::who::Who;
+use crate::access::{self, may};
 use crate::finding::{Finding, seconds};
-use crate::history::{Applied, History, MultiResult, Operation, WatchKind};
+use crate::history::{Applied, History, MultiResult, Operation, Part, Request, Response, WatchKind};
 use crate::tree::{Stamp, Tree, code, split};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use synod_types::command::{self, Command};
 use synod_types::session::{Owner, Password};
-use synod_types::{Stat, Zxid};
+use synod_types::{Acl, Identity, Stat, Zxid};
 
 pub(super) const ORACLE: &str = "zookeeper_versions";
 
@@ -19,6 +22,12 @@ pub(crate) struct Replay {
     pub findings: Vec<Finding>,
     /// For each path, what happened to it, in order.
     pub timeline: BTreeMap<String, Vec<(i64, WatchKind)>>,
+    /// Who may hear of a change, where not everybody may.
+    pub listeners: BTreeMap<(i64, WatchKind, String), Arc<[Acl]>>,
+    /// Who each connection's client is.
+    pub who: Who,
+    /// The tree in the end.
+    pub tree: Tree,
     /// What writes of unknown outcome may have touched.
     pub clouds: Clouds,
 }
@@ -91,7 +100,14 @@ pub(super) struct Replaying<'a> {
 impl Replay {
     /// Replays a history.
     pub fn of(history: &History) -> Replay {
-        let out = Replay { findings: Vec::new(), timeline: BTreeMap::new(), clouds: Clouds::default() };
+        let out = Replay {
+            findings: Vec::new(),
+            timeline: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            who: Who::of(history),
+            tree: Tree::new(),
+            clouds: Clouds::default(),
+        };
         let mut replaying = Replaying {
             history,
             tree: Tree::new(),
@@ -111,7 +127,7 @@ impl Replay {
             Some(truth) => replaying.log(truth, &reads),
             None => replaying.acknowledged(&reads),
         }
-        replaying.out
+        Replay { tree: replaying.tree, ..replaying.out }
     }
 }
 
@@ -140,7 +156,11 @@ impl Replaying<'_> {
     fn read(&mut self, i: usize) {
         let operation = &self.history.operations[i];
         let path = operation.request.path();
-        let Err(what) = self.look(i) else { return };
+        let judged = match self.history.truth {
+            Some(_) => saw(&self.tree, operation, self.out.who.at(i)),
+            None => self.look(i),
+        };
+        let Err(what) = judged else { return };
         if self.clouds.over(path, operation.zxid) {
             self.undecided.push(i);
             return;
@@ -159,6 +179,9 @@ impl Replaying<'_> {
     /// Moves what the tree reported to the timeline.
     pub(super) fn keep_events(&mut self) {
         for event in self.tree.events.drain(..) {
+            if let Some(acl) = event.acl {
+                self.out.listeners.insert((event.zxid, event.kind, event.path.clone()), acl);
+            }
             self.out.timeline.entry(event.path).or_default().push((event.zxid, event.kind));
         }
     }
@@ -219,12 +242,13 @@ impl Replaying<'_> {
                 self.tree.end_session(stamp, session.0);
             }
             Command::Reap { path } if outcome.result.is_ok() => self.tree.reap(stamp, path),
-            Command::Write { session, owner, op, .. } => {
+            Command::Write { session, owner, op, identities } => {
+                self.tree.who = Some(identities.clone());
                 let got = WriteResult::of_outcome(outcome);
                 let expected = match self.sessions.get(&session.0) {
                     None => WriteResult::Single(Err(code::SESSION_EXPIRED)),
                     Some(s) if s.owner != *owner => WriteResult::Single(Err(code::SESSION_MOVED)),
-                    Some(_) if taken_at_its_word(&got) && !of_session(&got) => got.clone(),
+                    Some(_) if taken_at_its_word(&got) && !decided_by_the_log(&got) => got.clone(),
                     Some(_) => {
                         let changes = log::changes(session.0, op);
                         match op {
@@ -270,9 +294,10 @@ fn taken_at_its_word(result: &WriteResult) -> bool {
     result.error().is_some_and(unmodelled)
 }
 
-/// Whether a write was refused for the sake of its session, which is modelled where there is ground truth.
-fn of_session(result: &WriteResult) -> bool {
-    matches!(result.error(), Some(code::SESSION_EXPIRED | code::SESSION_MOVED))
+/// Whether a write was refused for the sake of its session or of permissions: modelled where there is ground truth.
+fn decided_by_the_log(result: &WriteResult) -> bool {
+    let codes = [code::SESSION_EXPIRED, code::SESSION_MOVED, code::NO_AUTH, code::INVALID_ACL];
+    result.error().is_some_and(|error| codes.contains(&error))
 }
 
 /// The error a client was told for a write, that of the failing operation for a multi.
@@ -340,4 +365,66 @@ pub(super) fn seen(tree: &Tree, operation: &Operation, times: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a read saw the tree as it is and as this client may see it. Who it is may be unknown.
+fn saw(tree: &Tree, operation: &Operation, who: Option<&[Identity]>) -> Result<(), String> {
+    let path = operation.request.path();
+    let needed = match &operation.request {
+        Request::Ephemerals { prefix } => {
+            let all = matches!(prefix.trim(), "" | "/");
+            let owned = tree.owned(operation.session).filter(|path| all || path.starts_with(prefix));
+            let expected: Vec<String> = owned.map(str::to_string).collect();
+            let seen = operation.reply().and_then(|r| r.paths.as_ref());
+            return equal(seen, &expected, "paths");
+        }
+        Request::ReadMany { reads } => {
+            let results = operation.reply().map_or(&[][..], |r| &r.many);
+            if results.len() != reads.len() {
+                return Err(format!("got {} results for {} reads", results.len(), reads.len()));
+            }
+            for (part, response) in reads.iter().zip(results) {
+                let request = match part.clone() {
+                    Part::Data { path } => Request::GetData { path, watch: false },
+                    Part::Children { path } => Request::GetChildren { path, watch: false },
+                };
+                let one = Operation { request, response: Some(response.clone()), ..operation.clone() };
+                saw(tree, &one, who).map_err(|what| format!("for {} {what}", part.path()))?;
+            }
+            return Ok(());
+        }
+        Request::GetAcl { .. } => may::READ | may::ADMIN,
+        _ => may::READ,
+    };
+    if let Some(who) = who
+        && tree.stat(path).is_some()
+    {
+        let may_read = tree.lets(path, needed, who);
+        if may_read == (operation.error() == Some(code::NO_AUTH)) {
+            let what = if may_read { "may" } else { "may not" };
+            return Err(format!("saw {:?}, expected that {who:?} {what}", operation.response));
+        }
+    }
+    seen(tree, operation, true)?;
+    let reply = match &operation.response {
+        Some(Response::Ok(reply)) => reply,
+        _ => return Ok(()),
+    };
+    match &operation.request {
+        Request::CountBelow { .. } => equal(reply.count.as_ref(), &(tree.below(path) as i32), "nodes below it"),
+        Request::GetAcl { .. } if !crate::tree::SYSTEM.contains(&path) => {
+            let Some(who) = who else { return Ok(()) };
+            let all = tree.acl(path).unwrap_or_default();
+            let expected = if tree.lets(path, may::ADMIN, who) { all } else { access::shown(&all) };
+            equal(reply.acl.as_ref(), &expected, "list")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(seen: Option<&T>, expected: &T, what: &str) -> Result<(), String> {
+    match seen == Some(expected) {
+        true => Ok(()),
+        false => Err(format!("saw {what} {seen:?}, expected {expected:?}")),
+    }
 }

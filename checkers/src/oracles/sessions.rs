@@ -6,14 +6,18 @@
 //! That ephemeral nodes live exactly as long as their session at each zxid is part of the replay
 //! (`zookeeper_versions`); here is what the replies tell without it.
 //!
-//! Rules: `attached_id`, `wrong_password`, `early_expiry`, `expired_alive`, `used_after_end`, `ephemeral_outlives`.
+//! A session lives on one connection: a member that has applied its move to another answers nothing over the old one.
+//!
+//! Rules: `attached_id`, `wrong_password`, `timeout`, `early_expiry`, `expired_alive`, `used_after_end`,
+//! `ephemeral_outlives`, `never_expired`, `served_after_move`.
 
-use crate::finding::{Finding, seconds};
-use crate::history::{Change, History, Operation, Request};
+use crate::finding::{Finding, Severity, seconds};
+use crate::history::{Applied, Change, History, Operation, Request};
 use crate::tree::code;
 use std::collections::BTreeMap;
 use synod_types::Zxid;
-use synod_types::command::Command;
+use synod_types::command::{self, Command};
+use synod_types::session::Owner;
 
 const ORACLE: &str = "sessions";
 
@@ -28,7 +32,21 @@ struct Session<'a> {
     end: Option<(i64, Option<u64>)>,
     /// Whether the end was the server's doing.
     expired: bool,
+    /// The timeouts it was granted, as the log has it: when it was applied first, how long, for which connection.
+    granted: Vec<Grant>,
 }
+
+#[derive(Clone, Copy)]
+struct Grant {
+    at_ns: u64,
+    timeout_ns: u64,
+    zxid: i64,
+    owner: Owner,
+}
+
+/// A session's end comes so much later than its timeout at most: the leader's grace after its election, a slow clock,
+/// and what it takes to write it down.
+const END_PATIENCE_NS: u64 = 8_000_000_000;
 
 /// Checks a history.
 pub fn check(history: &History) -> Vec<Finding> {
@@ -36,6 +54,7 @@ pub fn check(history: &History) -> Vec<Finding> {
     let mut sessions = collect(history, &mut findings);
     if let Some(truth) = &history.truth {
         for applied in truth.iter().filter(|a| a.outcome.result.is_ok()) {
+            grant(applied, &mut sessions);
             let (session, expired) = match &applied.command {
                 Command::CloseSession { session, .. } => (session.0, false),
                 Command::ExpireSession { session, .. } => (session.0, true),
@@ -54,7 +73,89 @@ pub fn check(history: &History) -> Vec<Finding> {
     }
     told_expired(history, &sessions, &mut findings);
     after_end(history, &sessions, &mut findings);
+    moved(history, &sessions, &mut findings);
+    if history.header.quiescent {
+        findings.extend(history.truth.iter().flat_map(|truth| immortal(history, truth, &sessions)));
+    }
     findings
+}
+
+fn grant(applied: &Applied, sessions: &mut BTreeMap<i64, Session<'_>>) {
+    let (Command::OpenSession { session, owner, .. } | Command::AttachSession { session, owner, .. }) =
+        &applied.command
+    else {
+        return;
+    };
+    if let Ok(command::Applied::Session(granted)) = &applied.outcome.result {
+        sessions.entry(session.0).or_default().granted.push(Grant {
+            at_ns: applied.applied_ns.unwrap_or(0),
+            timeout_ns: u64::from(granted.timeout_ms) * 1_000_000,
+            zxid: applied.zxid.0,
+            owner: *owner,
+        });
+    }
+}
+
+/// Sessions that nobody uses and that do not end.
+fn immortal(history: &History, truth: &[Applied], sessions: &BTreeMap<i64, Session<'_>>) -> Vec<Finding> {
+    let mut used: BTreeMap<i64, u64> = BTreeMap::new();
+    for operation in &history.operations {
+        let id = operation.reply().and_then(|r| r.session.as_ref()).map_or(operation.session, |g| g.session);
+        let last = used.entry(id).or_default();
+        *last = operation.call_ns.max(operation.return_ns.unwrap_or(0)).max(*last);
+    }
+    for applied in truth {
+        let (Command::Write { session, .. } | Command::AttachSession { session, .. }) = &applied.command else {
+            continue;
+        };
+        let last = used.entry(session.0).or_default();
+        *last = applied.applied_ns.unwrap_or(0).max(*last);
+    }
+    let term = truth.last().map(|a| a.term);
+    let reign = truth.iter().find(|a| Some(a.term) == term).and_then(|a| a.applied_ns).unwrap_or(u64::MAX);
+    let mut findings = Vec::new();
+    for (id, session) in sessions.iter().filter(|(_, s)| s.end.is_none()) {
+        let Some(last_grant) = session.granted.last() else { continue };
+        let from = used.get(id).copied().unwrap_or(0).max(last_grant.at_ns).max(reign);
+        let over =
+            from.saturating_add(last_grant.timeout_ns + last_grant.timeout_ns / 20).saturating_add(END_PATIENCE_NS);
+        if over < history.header.end_ns {
+            let sentence = format!(
+                "was not used after {}, its timeout is {}, and it had not ended by {}",
+                seconds(from),
+                seconds(last_grant.timeout_ns),
+                seconds(history.header.end_ns)
+            );
+            findings.push(found("never_expired", *id, sentence, None).severity(Severity::Liveness));
+        }
+    }
+    findings
+}
+
+/// Replies over a connection that show that the member had applied the session's move to another.
+fn moved(history: &History, sessions: &BTreeMap<i64, Session<'_>>, findings: &mut Vec<Finding>) {
+    // By connection, the zxid at which its session went elsewhere.
+    let mut until: BTreeMap<u64, i64> = BTreeMap::new();
+    for operation in &history.operations {
+        let Some(granted) = operation.reply().and_then(|r| r.session.as_ref()) else { continue };
+        let grants = sessions.get(&granted.session).map_or(&[][..], |s| &s.granted);
+        let own = |g: &Grant| g.owner.node.0 == operation.node && Some(g.at_ns) <= operation.return_ns;
+        let Some(at) = grants.iter().rposition(own) else { continue };
+        if let Some(next) = grants[at + 1..].iter().find(|g| g.owner != grants[at].owner) {
+            until.insert(operation.connection, next.zxid);
+        }
+    }
+    for (i, operation) in history.operations.iter().enumerate().filter(|(_, o)| o.acknowledged() && o.zxid > 0) {
+        let Some(until) = until.get(&operation.connection).filter(|until| operation.zxid >= **until) else { continue };
+        let sentence = format!(
+            "moved at zxid {}, yet {} called at {} over the connection it had left was answered at {}",
+            Zxid(*until),
+            operation.request.name(),
+            seconds(operation.call_ns),
+            Zxid(operation.zxid)
+        );
+        findings.push(found("served_after_move", operation.session, sentence, Some(i)));
+    }
 }
 
 fn found(rule: &str, session: i64, sentence: String, operation: Option<usize>) -> Finding {
@@ -74,6 +175,12 @@ fn collect<'a>(history: &'a History, findings: &mut Vec<Finding>) -> BTreeMap<i6
         let session = sessions.entry(id).or_default();
         if let Some(granted) = granted {
             session.timeout_ns = u64::from(granted.timeout_ms) * 1_000_000;
+            if let Some((asked, (least, most))) = asked_ms(&operation.request).zip(history.header.timeouts_ms)
+                && granted.timeout_ms != asked.clamp(least, most)
+            {
+                let sentence = format!("was granted {} ms for {asked}, bounds {least} and {most}", granted.timeout_ms);
+                findings.push(found("timeout", id, sentence, Some(i)));
+            }
         }
         match &operation.request {
             Request::OpenSession { .. } => session.password = granted.map(|g| &*g.password.0),
@@ -97,6 +204,13 @@ fn collect<'a>(history: &'a History, findings: &mut Vec<Finding>) -> BTreeMap<i6
     sessions
 }
 
+fn asked_ms(request: &Request) -> Option<u32> {
+    match request {
+        Request::OpenSession { timeout_ms, .. } | Request::AttachSession { timeout_ms, .. } => Some(*timeout_ms),
+        _ => None,
+    }
+}
+
 /// Whether the answer shows that the leader extended the session.
 fn heartbeat(operation: &Operation) -> bool {
     let refused = matches!(operation.error(), Some(code::SESSION_EXPIRED | code::SESSION_MOVED));
@@ -107,7 +221,11 @@ fn heartbeat(operation: &Operation) -> bool {
 
 /// Whether a session that was over at `at` ended before its time.
 fn early(id: i64, session: &Session<'_>, at: u64, findings: &mut Vec<Finding>) {
-    let deadline = |(call, timeout): &(u64, u64)| call.saturating_add(*timeout);
+    // A client that comes back may ask for less.
+    let deadline = |(call, timeout): &(u64, u64)| {
+        let later = session.granted.iter().filter(|g| g.at_ns > *call).map(|g| g.timeout_ns);
+        call.saturating_add(later.fold(*timeout, u64::min))
+    };
     let last = session.heard.iter().filter(|(call, _)| *call < at).max_by_key(|h| deadline(h));
     if let Some(last) = last
         && at < deadline(last)

@@ -58,7 +58,7 @@ fn long(operations: usize) -> World {
                 data: format!("m{n}").as_str().into(),
                 ephemeral: false,
                 sequential: true,
-                read_only: false,
+                ..Create::default()
             }),
         ];
         let request = match random >> 40 & 15 {
@@ -182,25 +182,41 @@ fn every_request_is_answered_in_its_place() {
 }
 
 #[test]
-fn what_nobody_may_write_is_not_written() {
+fn who_may_not_write_does_not() {
     let mut world = World::new(1);
+    world.history.header.address = Some("10.0.0.9".into());
     world.call(0, create("/a", "1"));
     world.call(0, set("/a", "2"));
+    world.call(0, get("/a", false));
     let list = |h: &mut History, perms| {
         let identity = synod_types::Identity { scheme: "world".into(), id: "anyone".into() };
+        let list = vec![synod_types::Acl { perms, identity }];
         for applied in h.truth.as_mut().unwrap() {
             if let Command::Write { op: WriteOp::Create { acl, .. }, .. } = &mut applied.command {
-                *acl = Some(vec![synod_types::Acl { perms, identity: identity.clone() }]);
+                *acl = Some(list.clone());
+            }
+        }
+        for operation in &mut h.operations {
+            if let Request::Create(create) = &mut operation.request {
+                create.acl = Some(list.clone());
             }
         }
     };
     assert_eq!(broken(&world, |h| list(h, perms::ALL)), Vec::<String>::new());
-    has(broken(&world, |h| list(h, perms::ALL & !perms::WRITE)), "permissions/written");
+    has(broken(&world, |h| list(h, perms::ALL & !perms::WRITE)), "zookeeper_versions/write_result");
+    has(broken(&world, |h| list(h, perms::ALL & !perms::READ)), "zookeeper_versions/read_result");
     let refused = |h: &mut History| {
-        list(h, perms::ALL);
         h.truth.as_mut().unwrap().last_mut().unwrap().outcome.result = Err(synod_types::ErrorCode::NoAuth);
     };
-    has(broken(&world, refused), "permissions/refused");
+    has(broken(&world, refused), "zookeeper_versions/write_result");
+    let as_another = |h: &mut History| {
+        for applied in h.truth.as_mut().unwrap() {
+            if let Command::Write { identities, .. } = &mut applied.command {
+                *identities = Default::default();
+            }
+        }
+    };
+    has(broken(&world, as_another), "identities/author");
 }
 
 #[test]
@@ -422,6 +438,8 @@ fn set_watches_makes_up_for_what_was_missed() {
         data: vec!["/a".into()],
         exist: vec!["/none".into()],
         child: vec!["/a".into()],
+        persistent: Vec::new(),
+        recursive: Vec::new(),
     };
     let connected = operation(1, set_watches, last.zxid);
     let pings = [operation(2, Request::Ping, last.zxid), operation(3, Request::Ping, last.zxid)];
@@ -478,4 +496,128 @@ fn a_search_that_takes_too_long_asks_about_less_and_says_so() {
     assert_eq!((few.halvings, few.findings.len()), (0, 1));
     let many = looked(18);
     assert!(many.halvings > 0 && many.findings.is_empty(), "{many:?}");
+}
+
+#[test]
+fn what_is_sent_in_order_is_done_in_order_or_not_at_all() {
+    let mut world = World::new(1);
+    world.call(0, create("/a", "1"));
+    let lost = world.lose(0, set("/a", "2"));
+    let done = world.lose(0, set("/a", "3"));
+    let skipped = |h: &mut History| {
+        let truth = h.truth.as_mut().unwrap();
+        let skipped = truth.len() - 2;
+        truth.remove(skipped);
+    };
+    let rules = broken(&world, skipped);
+    has(rules, "zookeeper_versions/session_gap");
+    assert!(lost < done);
+}
+
+#[test]
+fn a_session_that_moved_is_not_served_where_it_was() {
+    let mut world = World::new(1);
+    world.call(0, create("/a", "1"));
+    let moved = world.history.truth.as_ref().unwrap().last().unwrap().zxid;
+    world.call(0, set("/a", "2"));
+    world.call(0, get("/a", false));
+    let moves = |h: &mut History| {
+        let granted = h.truth.as_ref().unwrap()[0].clone();
+        let Command::OpenSession { session, password, timeout_ms, mut owner } = granted.command else { panic!() };
+        owner.connection = 99;
+        let applied = h.truth.as_mut().unwrap().iter_mut().find(|a| a.zxid == moved).unwrap();
+        applied.command = Command::AttachSession { session, password, timeout_ms, owner };
+        applied.outcome.result = granted.outcome.result;
+    };
+    has(broken(&world, moves), "sessions/served_after_move");
+}
+
+#[test]
+fn sessions_that_nobody_uses_end_and_have_the_timeout_that_is_due() {
+    let mut world = World::new(2);
+    world.history.header.timeouts_ms = Some((TIMEOUT_MS, 2 * TIMEOUT_MS));
+    world.call(0, create("/a", "1"));
+    world.call(0, Request::CloseSession);
+    world.call(1, set("/a", "2"));
+    let at = world.history.operations.last().unwrap().return_ns.unwrap();
+    let long = |ms: u64| move |h: &mut History| h.header.end_ns = at + ms * 1_000_000;
+    assert_eq!(broken(&world, long(10_000)), Vec::<String>::new());
+    has(broken(&world, long(20_000)), "sessions/never_expired");
+    let more = |h: &mut History| reply(h, 0).session.as_mut().unwrap().timeout_ms += 1;
+    has(broken(&world, more), "sessions/timeout");
+}
+
+#[test]
+fn containers_and_ttl_nodes_go_in_their_time() {
+    let mut world = World::new(1);
+    let of = |path: &str, container, ttl_ms| {
+        Request::Create(Create { path: path.into(), container, ttl_ms, ..Create::default() })
+    };
+    world.call(0, of("/c", true, None));
+    world.call(0, create("/c/x", "1"));
+    world.call(0, of("/t", false, Some(50)));
+    world.call(0, delete("/c/x"));
+    let reaps = |h: &mut History, path: &str, after_ms: i64| {
+        let truth = h.truth.as_mut().unwrap();
+        let mut last = truth.last().unwrap().clone();
+        last.index = last.index.next();
+        (last.zxid.0, last.outcome.zxid.0, last.time_ms) = (last.zxid.0 + 1, last.zxid.0 + 1, last.time_ms + after_ms);
+        last.applied_ns = last.applied_ns.map(|at| at + after_ms as u64 * 1_000_000);
+        last.command = Command::Reap { path: path.into() };
+        last.outcome.result = Ok(synod_types::command::Applied::Done);
+        h.header.end_ns = last.applied_ns.unwrap() + 5_000_000_000;
+        truth.push(last);
+    };
+    assert_eq!(
+        broken(&world, |h| {
+            reaps(h, "/c", 10);
+            reaps(h, "/t", 100);
+        }),
+        Vec::<String>::new()
+    );
+    has(broken(&world, |h| reaps(h, "/none", 100)), "reaping/left_behind");
+}
+
+#[test]
+fn watches_that_stay_hear_of_everything_and_what_may_not_be_read_is_not_heard_of() {
+    let mut world = World::new(2);
+    world.call(0, create("/a", "1"));
+    let add = world.call(1, Request::AddWatch { path: "/a".into(), recursive: true });
+    let changed = world.call(0, set("/a", "2"));
+    world.call(0, create("/a/b", "3"));
+    world.call(1, get("/a", false));
+    let zxid = |world: &World, i: usize| world.history.operations[i].zxid;
+    let (first, second) = (zxid(&world, changed), zxid(&world, changed) + 1);
+    let told = move |h: &mut History, events: &[(WatchKind, &str, i64)]| {
+        let mut position = h.operations[add].position.unwrap();
+        for (kind, path, zxid) in events {
+            position += 1;
+            let (path, kind, time_ns) = (path.to_string(), *kind, h.operations[changed].call_ns);
+            h.watches.push(WatchEvent { client: 1, connection: 1, position, time_ns, kind, path, zxid: *zxid });
+        }
+        for operation in h.operations[add + 1..].iter_mut().filter(|o| o.connection == 1) {
+            operation.position = operation.position.map(|p| p + events.len() as u64);
+        }
+    };
+    let run = |events: &[(WatchKind, &str, i64)]| {
+        let mut history = world.history.clone();
+        told(&mut history, events);
+        rules(&history)
+    };
+    use WatchKind::*;
+    let all = [(DataChanged, "/a", first), (Created, "/a/b", second)];
+    assert_eq!(run(&all), Vec::<String>::new());
+    has(run(&all[..1]), "watches/lost");
+    has(run(&[]), "watches/lost");
+    has(run(&[all[0], all[1], (ChildrenChanged, "/a", second)]), "watches/unregistered");
+    let none = |h: &mut History| {
+        told(h, &all);
+        let mut asks = h.operations[add].clone();
+        asks.request = Request::Watching { path: "/a".into(), kind: 4, remove: false };
+        asks.position = asks.position.map(|p| p + 9);
+        h.operations.push(asks);
+    };
+    let mut history = world.history.clone();
+    none(&mut history);
+    has(rules(&history), "watches/registered");
 }

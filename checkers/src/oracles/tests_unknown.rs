@@ -289,7 +289,7 @@ fn what_holds_in_the_log_is_never_called_wrong_without_it() {
                     data: value.as_str().into(),
                     ephemeral: true,
                     sequential: false,
-                    read_only: false,
+                    ..Create::default()
                 }),
                 3 => Request::Delete { path: path.into(), version },
                 4 | 5 => Request::SetData { path: path.into(), data: value.as_str().into(), version },
@@ -306,7 +306,7 @@ fn what_holds_in_the_log_is_never_called_wrong_without_it() {
                             data: format!("m{n}").as_str().into(),
                             ephemeral: false,
                             sequential: false,
-                            read_only: false,
+                            ..Create::default()
                         }),
                     ],
                 },

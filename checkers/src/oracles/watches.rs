@@ -1,16 +1,20 @@
-//! What ZooKeeper promises of one-shot watches: each registration fires at most once, at the first matching change
+//! What ZooKeeper promises of watches. One-shot ones: each registration fires at most once, at the first matching change
 //! after it; the event is on the connection before any reply at or above its zxid; none is lost while the connection
-//! lives, and a new connection's `SetWatches` makes up for what was missed.
+//! lives, and a new connection's `SetWatches` makes up for what was missed. Those that stay (`AddWatch`) hear of every
+//! matching change from their registration on. Nobody hears of a change of a node that he may not read; a one-shot watch
+//! is used up by it all the same. One change is told once, whatever number of watches waits for it.
 //!
 //! Each connection is walked in the order in which things came in, with the table of watches its server must have.
 //! Where a history has no ground truth and a write of unknown outcome may have touched a path, that path is left out
 //! from then on.
 //!
-//! Rules: `unregistered`, `zxid_order`, `wrong_change`, `after_reply`, `lost`.
+//! Rules: `unregistered`, `zxid_order`, `wrong_change`, `after_reply`, `lost`, `registered`.
 
 use super::Replay;
+use crate::access::{self, may};
 use crate::finding::{Finding, Severity, seconds};
 use crate::history::{History, Request, WatchEvent, WatchKind};
+use crate::tree::code;
 use std::collections::BTreeMap;
 use synod_types::Zxid;
 
@@ -73,6 +77,10 @@ pub(super) fn check_replayed(history: &History, replay: &Replay) -> Vec<Finding>
             connection,
             watches: BTreeMap::new(),
             due: BTreeMap::new(),
+            standing: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            by: None,
             missed: Vec::new(),
             late: Vec::new(),
             last_zxid: 0,
@@ -91,6 +99,14 @@ struct Walk<'a> {
     watches: BTreeMap<(Table, String), i64>,
     /// When the first matching change of a registration comes: zxid, then the registration.
     due: BTreeMap<(i64, Table, String), WatchKind>,
+    /// Watches that stay, and whether they hear of what is below.
+    standing: BTreeMap<String, bool>,
+    /// What they must tell: zxid, then an order of our own.
+    expected: BTreeMap<(i64, usize), (WatchKind, String)>,
+    /// Registrations that a change uses up of which the client does not hear, and when.
+    hidden: BTreeMap<(Table, String), i64>,
+    /// The operation that was answered last: tells who the client is.
+    by: Option<usize>,
     missed: Vec<Missed>,
     /// Events whose replies came first: they may still arrive, which is another finding than a loss.
     late: Vec<(i64, WatchKind, String, usize)>,
@@ -127,7 +143,10 @@ impl Walk<'_> {
         if !alive {
             return;
         }
-        for ((zxid, _, path), kind) in std::mem::take(&mut self.due) {
+        let standing =
+            std::mem::take(&mut self.expected).into_iter().map(|((zxid, _), (kind, path))| (zxid, path, kind));
+        let once = std::mem::take(&mut self.due).into_iter().map(|((zxid, _, path), kind)| (zxid, path, kind));
+        for (zxid, path, kind) in once.chain(standing) {
             let sentence = format!(
                 "connection {}: {kind:?} at zxid {} never came, although the connection lived to the end",
                 self.connection,
@@ -164,9 +183,82 @@ impl Walk<'_> {
         let changes = self.changes(path);
         let later = changes.partition_point(|(at, _)| *at <= zxid);
         if let Some((at, kind)) = changes[later..].iter().find(|(_, kind)| table.matches(*kind)).copied() {
+            if !self.hears((at, kind, path)) {
+                self.hidden.insert(key, at);
+                return;
+            }
             self.due.insert((at, table, path.to_string()), kind);
         }
         self.watches.insert(key, zxid);
+    }
+
+    /// Whether the client may hear of a change.
+    fn hears(&self, (zxid, kind, path): (i64, WatchKind, &str)) -> bool {
+        let Some(acl) = self.replay.listeners.get(&(zxid, kind, path.to_string())) else { return true };
+        let who = self.by.and_then(|i| self.replay.who.at(i));
+        who.is_none_or(|who| access::grants(acl, may::READ, who))
+    }
+
+    /// Whether there is a one-shot watch at the moment of a reply.
+    fn has(&self, table: Table, path: &str, zxid: i64) -> bool {
+        let key = (table, path.to_string());
+        self.watches.contains_key(&key) || self.hidden.get(&key).is_some_and(|used| *used > zxid)
+    }
+
+    /// What the watches that stay will have to tell, after a reply at this zxid.
+    fn expect(&mut self, zxid: i64) {
+        self.expected.retain(|(at, _), _| *at <= zxid);
+        let mut seen = BTreeMap::new();
+        for (watched, recursive) in &self.standing {
+            let below = if watched == "/" { "/".to_string() } else { format!("{watched}/") };
+            let deeper = self.replay.timeline.range(below.clone()..).take_while(|(path, _)| path.starts_with(&below));
+            let itself = self.replay.timeline.get_key_value(watched);
+            let paths = itself.into_iter().chain(deeper.filter(|(path, _)| *recursive && *path != watched));
+            for (path, changes) in paths {
+                let of_children = |kind| kind == WatchKind::ChildrenChanged;
+                for (nth, (at, kind)) in changes.iter().enumerate().filter(|(_, (at, _))| *at > zxid) {
+                    if !(*recursive && of_children(*kind)) && self.hears((*at, *kind, path)) {
+                        seen.insert((*at, path.clone(), nth), *kind);
+                    }
+                }
+            }
+        }
+        for (order, ((at, path, _), kind)) in seen.into_iter().enumerate() {
+            self.expected.insert((at, order), (kind, path));
+        }
+    }
+
+    /// `CheckWatches` and `RemoveWatches`.
+    fn watching(&mut self, i: usize, path: &str, kind: i32, remove: bool) {
+        let operation = &self.history.operations[i];
+        let any = kind == 3;
+        let once = [(1, Table::Children), (2, Table::Data)].map(|(number, table)| (any || kind == number, table));
+        let standing = self.standing.get(path).is_some_and(|recursive| any || kind == 4 + i32::from(*recursive));
+        let has = standing || once.iter().any(|(meant, table)| *meant && self.has(*table, path, operation.zxid));
+        let told = match operation.error() {
+            None => true,
+            Some(code::NO_WATCHER) => false,
+            Some(_) => return,
+        };
+        if told != has {
+            let what = if has { "there is one" } else { "there is none" };
+            let (connection, name) = (self.connection, operation.request.name());
+            let sentence = format!("connection {connection}: {name} of kind {kind} on {path} said {told}, {what}");
+            self.found("registered", (path, operation.zxid), sentence, Severity::Safety, Some(i));
+        }
+        if !remove {
+            return;
+        }
+        for (_, table) in once.into_iter().filter(|(meant, _)| *meant) {
+            let key = (table, path.to_string());
+            self.watches.remove(&key);
+            self.hidden.remove(&key);
+            self.due.retain(|(_, t, p), _| *t != table || p != path);
+        }
+        if standing {
+            self.standing.remove(path);
+            self.expect(operation.zxid);
+        }
     }
 
     fn reply(&mut self, i: usize) {
@@ -193,7 +285,16 @@ impl Walk<'_> {
                 self.watches.remove(&(table, path.clone()));
                 self.late.push((zxid, kind, path, i));
             }
+            while let Some(entry) = self.expected.first_entry()
+                && entry.key().0 <= operation.zxid
+            {
+                let ((zxid, _), (kind, path)) = entry.remove_entry();
+                if !self.late.iter().any(|(z, k, p, _)| (*z, *k, p) == (zxid, kind, &path)) {
+                    self.late.push((zxid, kind, path, i));
+                }
+            }
         }
+        self.by = Some(i);
         let zxid = operation.zxid;
         let found = operation.reply().is_some();
         match &operation.request {
@@ -202,7 +303,15 @@ impl Walk<'_> {
                 self.register(Table::Data, path, zxid)
             }
             Request::GetChildren { path, watch: true } if found => self.register(Table::Children, path, zxid),
-            Request::SetWatches { .. } if found => {
+            Request::AddWatch { path, recursive } if found => {
+                self.standing.insert(path.clone(), *recursive);
+                self.expect(zxid);
+            }
+            Request::Watching { path, kind, remove } => self.watching(i, path, *kind, *remove),
+            Request::SetWatches { persistent, recursive, .. } if found => {
+                self.standing.extend(persistent.iter().map(|path| (path.clone(), false)));
+                self.standing.extend(recursive.iter().map(|path| (path.clone(), true)));
+                self.expect(zxid);
                 for (table, path, kind) in self.set_watches(i) {
                     match kind {
                         None => self.register(table, &path, zxid),
@@ -231,7 +340,7 @@ impl Walk<'_> {
     /// What `SetWatches` does with each path at the zxid of its reply: reports a change or registers.
     fn set_watches(&self, i: usize) -> Vec<(Table, String, Option<WatchKind>)> {
         let operation = &self.history.operations[i];
-        let Request::SetWatches { relative_zxid, data, exist, child } = &operation.request else {
+        let Request::SetWatches { relative_zxid, data, exist, child, .. } = &operation.request else {
             return Vec::new();
         };
         let mut result = Vec::new();
@@ -307,7 +416,9 @@ impl Walk<'_> {
             return;
         }
         let mut registered = false;
-        let mut fits = false;
+        let is_it = |((zxid, _), (k, p)): (&(i64, usize), &(WatchKind, String))| k == kind && p == path && same(*zxid);
+        let standing = self.expected.iter().find(|(at, what)| is_it((*at, *what))).map(|(at, _)| *at);
+        let mut fits = standing.is_some_and(|at| self.expected.remove(&at).is_some());
         for table in [Table::Data, Table::Children] {
             let key = (table, path.clone());
             if !table.matches(*kind) || !self.watches.contains_key(&key) {

@@ -1,13 +1,12 @@
 //! A cluster of one honest member, for tests: it answers at once, records what its clients see, and keeps the log.
 
 use crate::history::*;
-use crate::tree::{Brought, Change as TreeChange, Stamp, Tree};
+use crate::tree::{Brought, Change as TreeChange, Life, Stamp, Tree};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use synod_types::command::{self, Command, Outcome, WriteOp, Written};
 use synod_types::session::{Owner, SessionGranted};
 use synod_types::znode::{CreateMode, ErrorCode};
-use synod_types::{Index, NodeId, SessionId, Term, Zxid};
+use synod_types::{Identity, Index, NodeId, SessionId, Term, Zxid};
 
 pub(super) struct World {
     pub history: History,
@@ -27,7 +26,7 @@ pub(super) fn create(path: &str, data: &str) -> Request {
         data: data.into(),
         ephemeral: false,
         sequential: false,
-        read_only: false,
+        ..Create::default()
     })
 }
 
@@ -37,7 +36,7 @@ pub(super) fn ephemeral(path: &str) -> Request {
         data: path.into(),
         ephemeral: true,
         sequential: false,
-        read_only: false,
+        ..Create::default()
     })
 }
 
@@ -47,7 +46,7 @@ pub(super) fn sequential(path: &str, data: &str) -> Request {
         data: data.into(),
         ephemeral: false,
         sequential: true,
-        read_only: false,
+        ..Create::default()
     })
 }
 
@@ -236,7 +235,9 @@ impl World {
         let ops: Vec<WriteOp> = changes.iter().map(write_op).collect();
         let multi = matches!(request, Request::Multi { .. });
         let op = if multi { WriteOp::Multi { ops } } else { ops[0].clone() };
-        let command = Command::Write { session: SessionId(id), owner: owner(client), identities: Arc::new([]), op };
+        let address = self.history.header.address.clone();
+        let identities = address.map(|id| Identity { scheme: "ip".into(), id }).into_iter().collect();
+        let command = Command::Write { session: SessionId(id), owner: owner(client), identities, op };
         self.log(command, Ok(command::Applied::Done));
         let stamp = self.stamp();
         let (outcome, response) = if multi {
@@ -321,15 +322,17 @@ fn written(brought: &Brought) -> Written {
 
 fn write_op(change: &TreeChange<'_>) -> WriteOp {
     match *change {
-        TreeChange::Create { path, data, owner, sequential } => WriteOp::Create {
+        TreeChange::Create { path, data, owner, sequential, life, acl } => WriteOp::Create {
             path: path.into(),
             data: Some(data.to_vec().into()),
-            acl: None,
-            mode: match (owner, sequential) {
-                (None, false) => CreateMode::Persistent,
-                (None, true) => CreateMode::PersistentSequential,
-                (Some(_), false) => CreateMode::Ephemeral,
-                (Some(_), true) => CreateMode::EphemeralSequential,
+            acl: Some(acl.map_or_else(crate::access::open, <[_]>::to_vec)),
+            mode: match (life, owner, sequential) {
+                (Life::Container, ..) => CreateMode::Container,
+                (Life::Ttl(ttl_ms), ..) => CreateMode::PersistentTtl { ttl_ms },
+                (Life::Ordinary, None, false) => CreateMode::Persistent,
+                (Life::Ordinary, None, true) => CreateMode::PersistentSequential,
+                (Life::Ordinary, Some(_), false) => CreateMode::Ephemeral,
+                (Life::Ordinary, Some(_), true) => CreateMode::EphemeralSequential,
             },
         },
         TreeChange::Delete { path, version } => WriteOp::Delete { path: path.into(), version },
@@ -337,7 +340,9 @@ fn write_op(change: &TreeChange<'_>) -> WriteOp {
             WriteOp::SetData { path: path.into(), data: Some(data.to_vec().into()), version }
         }
         TreeChange::Check { path, version } => WriteOp::Check { path: path.into(), version },
-        TreeChange::SetAcl { path, version } => WriteOp::SetAcl { path: path.into(), acl: None, version },
+        TreeChange::SetAcl { path, acl, version } => {
+            WriteOp::SetAcl { path: path.into(), acl: Some(acl.to_vec()), version }
+        }
         TreeChange::Refused { code } => WriteOp::Refused { error: error(code) },
     }
 }

@@ -7,13 +7,14 @@
 //!
 //! Rules: `read_result`, `write_result`, `zxid_order`, `zxid_unique`, `outcome`, `attach` (replay); `write_floor`,
 //! `sync_floor` (sweep); `session_order`, `reply_order` (walk); `not_in_log`, `other_in_log`, `twice`,
-//! `session_fifo`, `phantom` (log); `undecided`.
+//! `session_fifo`, `session_gap`, `phantom` (log); `undecided`.
 
 use super::Replay;
 use super::log;
 use super::replay::write_result;
 use crate::finding::{Finding, seconds};
 use crate::history::{Applied, History, Operation, Request};
+use crate::tree::code;
 use std::collections::{BTreeMap, BTreeSet};
 use synod_types::Zxid;
 use synod_types::command::Command;
@@ -116,8 +117,12 @@ fn walk(history: &History, findings: &mut Vec<Finding>) {
             .push(i);
     }
     for (session, members) in &sessions {
-        let mut highest: Option<usize> = None;
+        let mut shown: Vec<usize> = Vec::new();
         for connection in members {
+            // An older connection may go on beside this one; it counts with what it had shown before.
+            let begin = connections[connection].first().map_or(0, |&i| operations[i].call_ns);
+            let before = shown.iter().copied().filter(|&i| operations[i].return_ns < Some(begin));
+            let mut highest = before.max_by_key(|&i| operations[i].zxid);
             let mut calls = connections[connection].clone();
             let mut last: Option<usize> = None;
             for &i in calls.iter().filter(|&&i| !matches!(operations[i].request, Request::Ping)) {
@@ -132,6 +137,7 @@ fn walk(history: &History, findings: &mut Vec<Finding>) {
             }
             calls.sort_by_key(|&i| (operations[i].position, operations[i].return_ns));
             for i in calls.into_iter().filter(|&i| operations[i].zxid > 0) {
+                shown.push(i);
                 match highest {
                     Some(h) if operations[h].zxid > operations[i].zxid => {
                         let (now, before) = (told(&operations[i]), told(&operations[h]));
@@ -201,12 +207,22 @@ fn compare(history: &History, truth: &[Applied], findings: &mut Vec<Finding>) {
             Some(told) => issued.iter().position(|i| i == told),
             None => {
                 let rest = issued.iter().enumerate().skip(*from);
-                let open = |i: usize| !operations[i].acknowledged() || !logged(&operations[i]);
+                // Who is told that the member has too much to do is told that nothing was done.
+                let open = |i: usize| {
+                    let o = &operations[i];
+                    o.error() != Some(code::THROTTLED) && (!o.acknowledged() || !logged(o))
+                };
                 rest.filter(|&(_, &i)| open(i) && log::same(applied, &operations[i])).map(|(at, _)| at).next()
             }
         };
         match at {
-            Some(at) if at >= *from => *from = at + 1,
+            Some(at) if at >= *from => {
+                // What a member refused for its load may never have been answered.
+                if !history.header.overload {
+                    findings.extend(gap(operations, &issued[*from..at], issued[at]));
+                }
+                *from = at + 1;
+            }
             Some(at) => {
                 let operation = &operations[issued[at]];
                 let sentence = format!("{} took effect after a later request of its session", told(operation));
@@ -225,4 +241,18 @@ fn compare(history: &History, truth: &[Applied], findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Requests of one connection that were skipped by a later one of it: what is sent in order is done in order, or not at
+/// all from some point on. Only what writes a value of its own is surely the one that was skipped.
+fn gap(operations: &[Operation], skipped: &[usize], done: usize) -> Option<Finding> {
+    let after = &operations[done];
+    let lost = |&&i: &&usize| {
+        let o = &operations[i];
+        let unmistakable = || log::requested(o.session, &o.request).iter().any(|change| change.data().is_some());
+        o.connection == after.connection && !o.acknowledged() && unmistakable()
+    };
+    let &first = skipped.iter().find(lost)?;
+    let sentence = format!("{} took effect and {}, sent before it, did not", told(after), told(&operations[first]));
+    Some(Finding::safety(ORACLE, "session_gap", after.request.path(), sentence).operations([first, done]))
 }

@@ -274,10 +274,7 @@ impl Replica {
                 RaftOutput::CancelTimer(kind) => out.push(Output::CancelTimer(kind)),
                 RaftOutput::ReadReady { context, index } => self.sync_ready(context, index, out),
                 RaftOutput::ReadRefused { context } => self.sync_refused(context),
-                RaftOutput::Refused { payloads } => {
-                    let requests = payloads.iter().map(|p| p.origin.request).collect();
-                    self.forward_refused(requests, out)
-                }
+                RaftOutput::Refused { payloads } => self.refused(now, payloads, out),
                 RaftOutput::RoleChanged { role, term, leader } => self.role_changed(now, role, term, leader, out),
             }
         }

@@ -6,7 +6,7 @@
 use crate::connections::Slot;
 use crate::io::{ConnectionId, Now, Output};
 use crate::replica::Replica;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use synod_consensus::{Input as RaftInput, Role};
 use synod_types::peer::PeerMessage;
@@ -72,6 +72,25 @@ impl Replica {
         } else {
             let requests = proposals.iter().map(|(origin, _)| origin.request).collect();
             out.push(Output::Send { to: from, message: PeerMessage::ForwardRefused { requests } });
+        }
+    }
+
+    /// Consensus does not take these, as leadership is being handed over: whoever waits for them must hear of it, at the
+    /// member that they came from.
+    pub(crate) fn refused(&mut self, now: Now, payloads: Vec<Arc<Proposal>>, out: &mut Vec<Output>) {
+        let mut requests: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
+        for proposal in payloads {
+            if let Command::ExpireSession { session, .. } = proposal.command {
+                self.sessions.expire_again(now.instant, session);
+            }
+            requests.entry(proposal.origin.node).or_default().push(proposal.origin.request);
+        }
+        for (node, requests) in requests {
+            if node == self.config.id {
+                self.forward_refused(requests, out);
+            } else {
+                out.push(Output::Send { to: node, message: PeerMessage::ForwardRefused { requests } });
+            }
         }
     }
 

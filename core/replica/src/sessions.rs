@@ -98,6 +98,13 @@ impl Sessions {
         }
     }
 
+    /// The end of a session was not proposed after all.
+    pub fn expire_again(&mut self, now: Instant, session: SessionId) {
+        if self.expiring.remove(&session) {
+            self.due.insert((now, session));
+        }
+    }
+
     fn forget(&mut self, session: SessionId) {
         self.heard.remove(&session);
         self.expiring.remove(&session);

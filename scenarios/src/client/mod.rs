@@ -2,11 +2,14 @@
 //! pipelines them, keeps its session alive, moves between members, and brings its watches along.
 
 mod bytes;
+mod ghost;
+mod lists;
 mod source;
 
-use self::bytes::{from_wire, to_wire};
+use self::bytes::{USERS, from_wire, to_wire};
+use self::ghost::Ghost;
 use self::source::Source;
-use crate::plan::{Mix, Operation, Part, Workload};
+use crate::plan::{List, Mix, Operation, Part, Workload};
 use crate::recorder::{Call, Recorder};
 use ::bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use synod_checkers::history::{Change, Create, Data, Granted, MultiOp, Reply, Request, Response, WatchKind};
+use synod_checkers::history::{self, Change, Create, Data, Granted, MultiOp, Reply, Request, Response, WatchKind};
 use synod_env::{Env, Stream};
 use synod_sim::Dice;
 use synod_types::Instant;
@@ -50,7 +53,14 @@ pub struct Client {
     zxid_seen: i64,
     written: u64,
     versions: BTreeMap<String, i32>,
+    /// Of access control lists.
+    aversions: BTreeMap<String, i32>,
     watches: Watches,
+    /// Who the client proves to be, on each connection anew.
+    users: BTreeSet<usize>,
+    connects: u64,
+    /// Goes on over a connection that the session has left; see `ghost`.
+    is_ghost: bool,
     /// Of the run, by the clock of the clients' machine, which does not drift.
     beginning: Instant,
     next_operation: Instant,
@@ -63,6 +73,8 @@ struct Watches {
     data: BTreeSet<String>,
     exist: BTreeSet<String>,
     child: BTreeSet<String>,
+    persistent: BTreeSet<String>,
+    recursive: BTreeSet<String>,
 }
 
 impl Watches {
@@ -82,7 +94,24 @@ impl Watches {
     }
 
     fn is_empty(&self) -> bool {
-        self.data.is_empty() && self.exist.is_empty() && self.child.is_empty()
+        let all = [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive];
+        all.iter().all(|set| set.is_empty())
+    }
+
+    /// The server was asked to drop watches of a kind.
+    fn removed(&mut self, path: &str, kind: i32) {
+        let sets = [
+            (1, &mut self.child),
+            (2, &mut self.data),
+            (2, &mut self.exist),
+            (4, &mut self.persistent),
+            (5, &mut self.recursive),
+        ];
+        for (of, set) in sets {
+            if kind == of || kind == 3 {
+                set.remove(path);
+            }
+        }
     }
 }
 
@@ -103,6 +132,7 @@ struct Connection {
     pending: VecDeque<Pending>,
     pings: VecDeque<Call>,
     set_watches: Option<Call>,
+    auths: VecDeque<Call>,
     xid: i32,
     heard: Instant,
     sent: Instant,
@@ -114,7 +144,12 @@ enum Left {
     Move,
     /// The session was closed.
     Closed,
+    /// The session goes on elsewhere, and the connection is used for so long all the same.
+    Beside { for_ms: u64 },
 }
+
+/// The driver's own clients are numbered from here on.
+const PROBES: u32 = 100;
 
 /// The number of a client's shadow: the connection with the wrong password.
 const INTRUDER: u32 = 1_000;
@@ -152,7 +187,11 @@ impl Client {
             zxid_seen: 0,
             written: 0,
             versions: BTreeMap::new(),
+            aversions: BTreeMap::new(),
             watches: Watches::default(),
+            users: BTreeSet::new(),
+            connects: 0,
+            is_ghost: false,
             beginning,
             next_operation,
             silent_until: now,
@@ -166,6 +205,10 @@ impl Client {
             match self.open(node).await {
                 Ok(Some(mut connection)) => {
                     let left = self.work(&mut connection).await;
+                    if let Ok(Left::Beside { for_ms }) = left {
+                        self.haunt(connection, for_ms);
+                        continue;
+                    }
                     self.recorder.changed(self.id, connection.id, Change::Disconnected);
                     if let Ok(Left::Closed) = left {
                         self.forget_session();
@@ -186,11 +229,13 @@ impl Client {
     fn forget_session(&mut self) {
         self.session = None;
         self.watches = Watches::default();
+        self.users.clear();
     }
 
     /// Connects and opens or resumes the session; `None` if it is over.
     async fn open(&mut self, node: u8) -> io::Result<Option<Connection>> {
         let session = self.session.clone();
+        self.connects += 1;
         let (request, handshake) = self.handshake(session.as_ref());
         let env = self.env.clone();
         let opened = env.timeout(CONNECT_PATIENCE, self.greet(self.id, node, request, handshake)).await??;
@@ -212,7 +257,12 @@ impl Client {
     }
 
     fn handshake(&self, session: Option<&Granted>) -> (Request, wire::ConnectRequest) {
-        let timeout_ms = self.workload.session_timeout_ms;
+        // Now and then less than usual, also less than is granted; more would hide dead connections from the client.
+        let timeout_ms = match (u64::from(self.id) + self.connects) % 8 {
+            3 if self.id < PROBES => 1_000,
+            5 if self.id < PROBES => 4_000,
+            _ => self.workload.session_timeout_ms,
+        };
         let last_zxid_seen = self.zxid_seen;
         let request = match session {
             None => Request::OpenSession { timeout_ms, last_zxid_seen },
@@ -287,6 +337,7 @@ impl Client {
             pending: VecDeque::new(),
             pings: VecDeque::new(),
             set_watches: None,
+            auths: VecDeque::new(),
             xid: 0,
             heard: now,
             sent: now,
@@ -297,6 +348,11 @@ impl Client {
     /// Operations on a connection until it ends.
     async fn work(&mut self, c: &mut Connection) -> io::Result<Left> {
         let timeout = Duration::from_millis(self.session.as_ref().map_or(4_000, |s| s.timeout_ms).into());
+        for user in self.users.clone() {
+            let request = Request::Auth { id: USERS[user].0.into() };
+            to_wire(&request).put(&mut c.output, wire::xid::AUTH);
+            c.auths.push_back(self.call(c, request));
+        }
         if !self.watches.is_empty() {
             self.send_set_watches(c);
         }
@@ -314,7 +370,9 @@ impl Client {
             let room = c.pending.len() < self.workload.pipeline as usize;
             if left.is_none() && !silent && room && now >= self.next_operation {
                 if let Some(operation) = self.source.next().filter(|_| !quiet) {
-                    self.recorder.step(self.id, &operation);
+                    if !self.is_ghost {
+                        self.recorder.step(self.id, &operation);
+                    }
                     left = self.operate(c, operation).await;
                 }
                 let last_us = now.since(self.beginning).as_micros() as u64;
@@ -326,8 +384,9 @@ impl Client {
                 c.stream.flush().await?;
                 c.sent = now;
             }
-            if let Some(Left::Move) = left {
-                return Ok(Left::Move);
+            match left {
+                Some(Left::Closed) | None => {}
+                Some(left) => return Ok(left),
             }
             if now.since(c.heard) > timeout * 2 / 3 && !silent {
                 return Err(io::ErrorKind::TimedOut.into());
@@ -373,10 +432,10 @@ impl Client {
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
         let (data, exist, child) = (list(&self.watches.data), list(&self.watches.exist), list(&self.watches.child));
         let relative_zxid = self.zxid_seen;
-        let request =
-            wire::Request::SetWatches { relative_zxid, data: data.clone(), exist: exist.clone(), child: child.clone() };
-        request.put(&mut c.output, wire::xid::SET_WATCHES);
-        c.set_watches = Some(self.call(c, Request::SetWatches { relative_zxid, data, exist, child }));
+        let (persistent, recursive) = (list(&self.watches.persistent), list(&self.watches.recursive));
+        let request = Request::SetWatches { relative_zxid, data, exist, child, persistent, recursive };
+        to_wire(&request).put(&mut c.output, wire::xid::SET_WATCHES);
+        c.set_watches = Some(self.call(c, request));
     }
 
     /// Does one operation.
@@ -404,9 +463,46 @@ impl Client {
                 self.send(c, Request::Create(create));
             }
             Operation::ReadOnly { path } => {
-                let create = self.create(path, false, false);
-                self.send(c, Request::Create(Create { read_only: true, ..create }));
+                let create = self.guarded(path, List::ReadOnly);
+                self.send(c, Request::Create(create));
             }
+            Operation::Guarded { path, list } => {
+                let create = self.guarded(path, list);
+                self.send(c, Request::Create(create));
+            }
+            Operation::SetAcl { path, list, conditional } => {
+                let version = self.aversions.get(&path).copied().filter(|_| conditional).unwrap_or(-1);
+                let acl = lists::entries(list, &self.recorder.address());
+                self.send(c, Request::SetAcl { path, acl, version });
+            }
+            Operation::GetAcl { path } => self.send(c, Request::GetAcl { path }),
+            Operation::Login { user } => {
+                self.users.insert(user % USERS.len());
+                return Some(Left::Move);
+            }
+            Operation::WhoAmI => self.send(c, Request::WhoAmI),
+            Operation::Container { path } => {
+                let create = self.create(path, false, false);
+                self.send(c, Request::Create(Create { container: true, ..create }));
+            }
+            Operation::Timed { path, ttl_ms, sequential } => {
+                let create = self.create(path, false, sequential);
+                self.send(c, Request::Create(Create { ttl_ms: Some(ttl_ms), ..create }));
+            }
+            Operation::CreateOld { path } => {
+                let create = self.create(path, false, false);
+                self.send(c, Request::Create(Create { old: true, ..create }));
+            }
+            Operation::Ephemerals { prefix } => self.send(c, Request::Ephemerals { prefix }),
+            Operation::CountBelow { path } => self.send(c, Request::CountBelow { path }),
+            Operation::ReadMany { data, children } => {
+                let data = data.into_iter().map(|path| history::Part::Data { path });
+                let children = children.into_iter().map(|path| history::Part::Children { path });
+                self.send(c, Request::ReadMany { reads: data.chain(children).collect() });
+            }
+            Operation::AddWatch { path, recursive } => self.send(c, Request::AddWatch { path, recursive }),
+            Operation::Watching { path, kind, remove } => self.send(c, Request::Watching { path, kind, remove }),
+            Operation::Overlap { for_ms } => return Some(Left::Beside { for_ms }),
             Operation::Sequential { ephemeral } => {
                 let create = self.create("/q/n-".into(), ephemeral, true);
                 self.send(c, Request::Create(create));
@@ -443,6 +539,9 @@ impl Client {
     fn part(&mut self, part: Part) -> MultiOp {
         match part {
             Part::Create { path } => MultiOp::Create(self.create(path, false, false)),
+            Part::Ephemeral { path } => MultiOp::Create(self.create(path, true, false)),
+            Part::Container { path } => MultiOp::Create(Create { container: true, ..self.create(path, false, false) }),
+            Part::Guarded { path, list } => MultiOp::Create(self.guarded(path, list)),
             Part::Sequential => MultiOp::Create(self.create("/q/m-".into(), false, true)),
             Part::Delete { path, conditional } => {
                 let version = self.version(&path, conditional);
@@ -474,7 +573,18 @@ impl Client {
     }
 
     fn create(&mut self, path: String, ephemeral: bool, sequential: bool) -> Create {
-        Create { path, data: self.value(), ephemeral, sequential, read_only: false }
+        Create { path, data: self.value(), ephemeral, sequential, ..Create::default() }
+    }
+
+    fn guarded(&mut self, path: String, list: List) -> Create {
+        let acl = Some(lists::entries(list, &self.recorder.address()));
+        Create { acl, ..self.create(path, false, false) }
+    }
+
+    /// Leaves a connection to a ghost; the session goes on over another.
+    fn haunt(&mut self, connection: Connection, for_ms: u64) {
+        let ghost = Ghost::of(self, for_ms);
+        self.env.spawn("ghost", ghost.run(connection));
     }
 
     /// Somebody else who knows the session's id but not its password.
@@ -521,10 +631,15 @@ impl Client {
                         self.recorder.returned(call, Response::Ok(Reply::default()), reply.zxid);
                     }
                 }
+                (wire::xid::AUTH, result) => {
+                    if let Some(call) = c.auths.pop_front() {
+                        self.recorder.returned(call, from_wire(result, false), 0);
+                    }
+                }
                 (_, result) => {
                     let Some(pending) = c.pending.pop_front() else { return Err(io::ErrorKind::InvalidData.into()) };
                     self.zxid_seen = self.zxid_seen.max(reply.zxid);
-                    let response = from_wire(result);
+                    let response = from_wire(result, matches!(pending.request, Request::ReadMany { .. }));
                     self.learn(&pending.request, &response);
                     self.recorder.returned(pending.call, response, reply.zxid);
                 }
@@ -541,12 +656,20 @@ impl Client {
         let Response::Ok(reply) = response else { return };
         if let Some(stat) = reply.stat {
             self.versions.insert(request.path().to_string(), stat.version);
+            self.aversions.insert(request.path().to_string(), stat.aversion);
         }
         match request {
             Request::GetData { path, watch: true } | Request::Exists { path, watch: true } => {
                 self.watches.data.insert(path.clone());
             }
             Request::GetChildren { path, watch: true } => drop(self.watches.child.insert(path.clone())),
+            Request::AddWatch { path, recursive } => {
+                self.watches.persistent.remove(path);
+                self.watches.recursive.remove(path);
+                let set = if *recursive { &mut self.watches.recursive } else { &mut self.watches.persistent };
+                set.insert(path.clone());
+            }
+            Request::Watching { path, kind, remove: true } => self.watches.removed(path, *kind),
             _ => {}
         }
     }
@@ -576,7 +699,8 @@ pub async fn probe(
         horizon_ms: 0,
         operations: 1,
         keys: 1,
-        session_timeout_ms: 10_000,
+        // More than is granted.
+        session_timeout_ms: 100_000,
         pipeline: 64,
         mix: Mix::default(),
         script: None,
@@ -590,6 +714,8 @@ pub async fn probe(
     for path in paths {
         client.send(&mut c, Request::GetData { path, watch: false });
     }
+    client.send(&mut c, Request::CountBelow { path: "/".into() });
+    client.send(&mut c, Request::GetChildren { path: "/".into(), watch: false });
     client.send(&mut c, Request::CloseSession);
     let data = c.output.split();
     let result = async {

@@ -1,6 +1,7 @@
 //! What a client does next: chosen by the plan's weights, or read from its script.
 
-use crate::plan::{Mix, Operation, Part, Step, Workload};
+use super::bytes::USERS;
+use crate::plan::{List, Mix, Operation, Part, Step, Workload};
 use std::collections::VecDeque;
 use synod_sim::Dice;
 
@@ -81,9 +82,94 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
             2 => Operation::Delete { path: format!("/r{key}"), conditional: false },
             _ => Operation::Set { path: format!("/r{key}"), conditional: dice.chance(0.4) },
         },
+        "access" => access(dice, key),
+        "reaped" => reaped(dice, key),
+        "standing" => {
+            let path = match dice.below(6) {
+                0 => "/".into(),
+                1 => "/q".into(),
+                2 => format!("/a{}", key % 3),
+                _ => any_node(dice, path, key),
+            };
+            match dice.below(4) {
+                0 => Operation::Watching { path, kind: 1 + dice.below(5) as i32, remove: dice.chance(0.6) },
+                _ => Operation::AddWatch { path, recursive: dice.chance(0.5) },
+            }
+        }
+        "rare" => rare(dice, path, key),
+        "overlap" => Operation::Overlap { for_ms: 200 + dice.below(3_000) },
         _ => {
             let timeout = u64::from(workload.session_timeout_ms);
             Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) }
+        }
+    }
+}
+
+/// Few nodes, so that their lists are asked again and again.
+fn access(dice: &mut Dice, key: u64) -> Operation {
+    let node = format!("/a{}", key % 3);
+    let path = if dice.chance(0.25) { format!("{node}/c") } else { node };
+    let list = List::ALL[dice.below(List::ALL.len() as u64) as usize];
+    match dice.below(12) {
+        0..=2 => Operation::Guarded { path, list },
+        3 => Operation::SetAcl { path, list, conditional: dice.chance(0.3) },
+        4 => Operation::GetAcl { path },
+        5 => Operation::Set { path, conditional: false },
+        6 => Operation::Get { path, watch: dice.chance(0.5) },
+        7 => Operation::Delete { path, conditional: dice.chance(0.3) },
+        8 => Operation::Children { path, watch: dice.chance(0.3) },
+        9 => Operation::Exists { path, watch: dice.chance(0.5) },
+        10 => Operation::Multi {
+            parts: vec![Part::Check { path: path.clone(), conditional: false }, Part::Set { path, conditional: false }],
+        },
+        _ if dice.chance(0.4) => Operation::Login { user: dice.below(USERS.len() as u64) as usize },
+        _ => Operation::WhoAmI,
+    }
+}
+
+fn reaped(dice: &mut Dice, key: u64) -> Operation {
+    let container = format!("/c{}", key % 3);
+    let timed = format!("/t{}", key % 3);
+    match dice.below(12) {
+        0 | 1 => Operation::Container { path: container },
+        2 | 3 => Operation::Create { path: format!("{container}/x") },
+        4 => Operation::Delete { path: format!("{container}/x"), conditional: false },
+        5 | 6 => Operation::Timed { path: timed, ttl_ms: 100 + dice.below(3_000), sequential: false },
+        7 => Operation::Timed { path: "/q/t-".into(), ttl_ms: 100 + dice.below(1_000), sequential: true },
+        8 => Operation::Set { path: timed, conditional: false },
+        9 => Operation::Create { path: format!("{timed}/x") },
+        10 => Operation::Delete { path: format!("{timed}/x"), conditional: false },
+        _ => Operation::Exists { path: if dice.chance(0.5) { container } else { timed }, watch: dice.chance(0.3) },
+    }
+}
+
+fn rare(dice: &mut Dice, path: String, key: u64) -> Operation {
+    match dice.below(7) {
+        0 => Operation::CreateOld { path: itself_or_child(dice, path) },
+        1 => Operation::Ephemerals {
+            prefix: [String::new(), "/".into(), "/e".into(), format!("/e{key}"), "/q".into()][dice.below(5) as usize]
+                .clone(),
+        },
+        2 => Operation::CountBelow { path: if dice.chance(0.3) { "/".into() } else { path } },
+        3 | 4 => Operation::ReadMany {
+            data: vec![format!("/a{}", key % 3), any_node(dice, path.clone(), key), format!("/e{key}")],
+            children: vec![format!("/c{}", key % 3), path],
+        },
+        _ => {
+            let list = List::ALL[dice.below(List::ALL.len() as u64) as usize];
+            let mut parts = multi(dice, &path);
+            parts.insert(0, Part::Ephemeral { path: format!("/e{key}") });
+            if dice.chance(0.5) {
+                parts.push(Part::Container { path: format!("/c{}", key % 3) });
+            }
+            if dice.chance(0.5) {
+                parts.push(Part::Guarded { path: format!("/a{}", key % 3), list });
+            }
+            if dice.chance(0.5) {
+                parts.push(Part::Delete { path: format!("/e{key}"), conditional: false });
+            }
+            parts.push(Part::Sequential);
+            Operation::Multi { parts }
         }
     }
 }
@@ -135,6 +221,11 @@ fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
         ("silence", mix.silence),
         ("refused", mix.refused),
         ("large", mix.large),
+        ("access", mix.access),
+        ("reaped", mix.reaped),
+        ("standing", mix.standing),
+        ("rare", mix.rare),
+        ("overlap", mix.overlap),
     ];
     let total: u64 = weights.iter().map(|(_, w)| u64::from(*w)).sum();
     let mut at = dice.below(total);

@@ -8,7 +8,7 @@ mod script;
 mod swarm;
 
 pub use fault::{Fault, Hunt, Place, What};
-pub use script::{Operation, Part, Step};
+pub use script::{List, Operation, Part, Step};
 pub use swarm::Overrides;
 
 use crate::record::Recorded;
@@ -115,8 +115,19 @@ pub struct Cluster {
     pub partial: f64,
     /// Time of a flush: least, most, microseconds.
     pub flush_us: (u64, u64),
+    /// Requests that may wait at a member; more are refused.
+    #[serde(default = "many", skip_serializing_if = "is_many")]
+    pub outstanding_max: usize,
     /// Drift of each member's monotonic clock in parts per million, and offset of its wall clock in milliseconds.
     pub clocks: Vec<(i64, i64)>,
+}
+
+fn many() -> usize {
+    50_000
+}
+
+fn is_many(outstanding: &usize) -> bool {
+    *outstanding == many()
 }
 
 /// The clients.
@@ -175,6 +186,21 @@ pub struct Mix {
     /// A value of some thousand bytes.
     #[serde(default)]
     pub large: u32,
+    /// Access control lists, and users that prove who they are.
+    #[serde(default)]
+    pub access: u32,
+    /// Containers and nodes with a time to live.
+    #[serde(default)]
+    pub reaped: u32,
+    /// Watches that stay.
+    #[serde(default)]
+    pub standing: u32,
+    /// Seldom used requests: several reads in one, counts, older forms, multis of odd parts.
+    #[serde(default)]
+    pub rare: u32,
+    /// A second connection of the session beside the first.
+    #[serde(default)]
+    pub overlap: u32,
 }
 
 impl Plan {

@@ -6,7 +6,7 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 11] = [
+const SCENES: [fn(&mut Stage<'_>); 13] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -18,6 +18,8 @@ const SCENES: [fn(&mut Stage<'_>); 11] = [
     undone_reigns,
     premature_candidates,
     broken_starts,
+    founding,
+    two_lost_disks,
 ];
 
 /// Where a scene is built.
@@ -231,5 +233,54 @@ fn broken_starts(s: &mut Stage<'_>) {
     for start in 0..=last {
         let begin = down_ms + start * start_ms + 5;
         s.add(begin, start_ms - 5, What::Fall { node, at: at.clone(), power: start == last });
+    }
+}
+
+/// The cluster's very first start: members fall before, at and after the first things they write, and some cannot hear
+/// each other yet.
+fn founding(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    s.begin_ms = 0;
+    for node in 1..=s.cluster.nodes {
+        if s.dice.chance(0.6) {
+            let at = match s.dice.below(3) {
+                0 => Place::Sync(1 + s.dice.below(6)),
+                1 => Place::AfterSync(1 + s.dice.below(6)),
+                _ => Place::Write(1 + s.dice.below(6)),
+            };
+            let power = s.dice.chance(0.5);
+            s.add(0, 4 * e, What::Fall { node, at, power });
+        }
+    }
+    let nodes = s.shuffled();
+    let some = 1 + s.dice.below(u64::from(s.cluster.nodes)) as usize;
+    let (after_ms, down_ms) = (s.dice.below(3 * e), 10 + s.dice.below(2 * e));
+    s.add(after_ms, down_ms, What::PowerFailure { nodes: nodes[..some].to_vec() });
+    if s.dice.chance(0.5) {
+        let for_ms = s.about_e();
+        s.add(0, for_ms, What::Partition { side: nodes[..1 + some / 2].to_vec() });
+    }
+}
+
+/// Two members lose their disks at once and see only each other for a while; then they see one that lags, and those
+/// who know better are away.
+fn two_lost_disks(s: &mut Stage<'_>) {
+    if *s.damages < 2 || s.cluster.nodes < 5 {
+        return;
+    }
+    *s.damages -= 2;
+    let e = s.election_timeout();
+    let order = s.shuffled();
+    let (lost, rest) = order.split_at(2);
+    let lag_ms = e + s.dice.below(4 * e);
+    let alone_ms = e + s.dice.below(2 * e);
+    let away_ms = alone_ms + 3 * e + s.dice.below(4 * e);
+    s.add(0, lag_ms, What::Partition { side: vec![rest[0]] });
+    for node in lost {
+        s.add(lag_ms, 10 + 5 * u64::from(*node), What::Wipe { node: *node });
+    }
+    s.add(lag_ms, alone_ms, What::Partition { side: lost.to_vec() });
+    for node in &rest[1..] {
+        s.add(lag_ms, away_ms, What::Crash { node: *node });
     }
 }

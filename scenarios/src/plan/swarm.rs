@@ -12,6 +12,8 @@ mod stream {
     pub const SWARM: u64 = 3;
     pub const PROFILE: u64 = 4;
     pub const FAULT_POINTS: u64 = 5;
+    pub const EVEN: u64 = 6;
+    pub const LIMITS: u64 = 7;
     /// Plus the number of the fault's kind: a new kind does not move the others.
     pub const FAULTS: u64 = 100;
 }
@@ -111,6 +113,7 @@ impl Plan {
             None if d.chance(0.6) => 3,
             None => 5,
         };
+        let nodes = overrides.nodes.unwrap_or_else(|| even(seed).unwrap_or(nodes));
         let horizon_ms = overrides.horizon_s.map_or(30_000, |s| s * 1000);
         let election_timeout_ms = [300, 500, 1000][d.below(3) as usize];
         let cluster = Cluster {
@@ -126,6 +129,7 @@ impl Plan {
             loss: if d.chance(swarm.weather * 0.7) { 0.001 + d.below(20) as f64 / 1000.0 } else { 0.0 },
             partial: if d.chance(swarm.weather) { 0.1 } else { 0.0 },
             flush_us: if d.chance(0.8) { (80, 400) } else { (1_000, 12_000) },
+            outstanding_max: if Dice::numbered(seed, stream::LIMITS).chance(0.1) { 4 } else { 50_000 },
             clocks: (0..nodes)
                 .map(|_| match d.chance(0.5) {
                     true => (d.below(400) as i64 - 200, d.below(20_000) as i64 - 10_000),
@@ -162,6 +166,15 @@ impl Plan {
     }
 }
 
+/// Some clusters have an even number of members: they bear no more failures than with one less.
+fn even(seed: u64) -> Option<u8> {
+    match Dice::numbered(seed, stream::EVEN).below(20) {
+        0..=2 => Some(4),
+        3 => Some(2),
+        _ => None,
+    }
+}
+
 fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     let mut d = Dice::numbered(seed, stream::WORKLOAD);
     let mut weight = |usual: u32| if d.chance(0.2) { 0 } else { 1 + d.below(u64::from(2 * usual)) as u32 };
@@ -183,6 +196,11 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         silence: weight(1) / 2,
         refused: 0,
         large: 0,
+        access: 0,
+        reaped: 0,
+        standing: 0,
+        rare: 0,
+        overlap: 0,
     };
     // Some clients want to know the latest above all.
     if d.chance(0.25) {
@@ -202,6 +220,12 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     // Drawn last: what is older stays what it was.
     workload.mix.refused = if d.chance(0.2) { 0 } else { 1 + d.below(8) as u32 };
     workload.mix.large = if d.chance(0.5) { 0 } else { 1 + d.below(6) as u32 };
+    let mut seldom = |often: f64, most: u64| if d.chance(often) { 1 + d.below(most) as u32 } else { 0 };
+    workload.mix.access = seldom(0.6, 14);
+    workload.mix.reaped = seldom(0.6, 12);
+    workload.mix.standing = seldom(0.6, 8);
+    workload.mix.rare = seldom(0.7, 12);
+    workload.mix.overlap = seldom(0.4, 2);
     workload
 }
 

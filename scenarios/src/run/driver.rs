@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
-use synod_checkers::history::History;
+use synod_checkers::history::{Header, History};
 use synod_node::{Config, Member, Stopped};
 use synod_sim::{Dice, DiskConfig, DiskImage, Host, World};
 use synod_types::{Instant, Mutants, NodeId, Term};
@@ -23,6 +23,8 @@ const CLIENT_STREAM: u64 = 10_000;
 const OPERATION_STREAM: u64 = 20_000;
 /// How often the driver looks at the members; a new leader wakes it.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
+/// Containers and TTL nodes are looked for so often.
+const REAP_EVERY: Duration = Duration::from_millis(700);
 pub(super) const RESTART_DELAY: Duration = Duration::from_millis(200);
 
 /// The machines and what is known of them.
@@ -73,8 +75,12 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         world.on_event(hook);
     }
     let mut driver = Driver {
-        recorder: Recorder::new(world.clone(), format!("seed {}", plan.seed)),
-        watcher: Watcher::new(world.clone(), plan.cluster.nodes.into()),
+        recorder: Recorder::new(world.clone()),
+        watcher: Watcher::new(
+            world.clone(),
+            plan.cluster.nodes.into(),
+            Duration::from_millis(plan.cluster.election_timeout_ms),
+        ),
         world,
         plan,
         mutants,
@@ -165,6 +171,15 @@ impl Driver<'_> {
     }
 
     fn set_up(&mut self) {
+        let bounds = Config::new(NodeId(1), BTreeMap::new(), PathBuf::new()).zookeeper;
+        let timeouts_ms = (bounds.session_timeout_min_ms, bounds.session_timeout_max_ms);
+        self.recorder.describe(Header {
+            source: format!("seed {}", self.plan.seed),
+            address: Some(self.clients.addr(0).ip().to_string()),
+            timeouts_ms: Some(timeouts_ms),
+            overload: self.plan.cluster.outstanding_max < 1_000,
+            ..Header::default()
+        });
         self.world.set_links(self.usual_link());
         for node in 1..=self.plan.cluster.nodes {
             self.world.set_disk(self.host(node), self.disk_config());
@@ -201,6 +216,9 @@ impl Driver<'_> {
         config.segment_bytes = c.segment_bytes;
         config.append_entries_max = c.append_entries_max;
         config.chunk_bytes = c.chunk_bytes;
+        config.outstanding_max = c.outstanding_max;
+        config.reap_every = REAP_EVERY;
+        Arc::make_mut(&mut config.zookeeper).extended_types = true;
         config.trace = true;
         config.mutants = self.mutants;
         // It finds out now, whatever ended it.

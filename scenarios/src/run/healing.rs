@@ -113,7 +113,9 @@ impl Driver<'_> {
     fn probe(&self, id: u32, node: u8, done: &Arc<Mutex<BTreeMap<u8, Instant>>>) {
         let (recorder, servers, done, world) =
             (self.recorder.clone(), self.addresses(2181), done.clone(), self.world.clone());
-        let paths = (0..self.plan.workload.keys).map(|k| format!("/k{k}")).collect();
+        let of = |letter: char, count: u32| (0..count).map(move |n| format!("/{letter}{n}"));
+        let keys = self.plan.workload.keys;
+        let paths = of('k', keys).chain(of('a', 3)).chain(of('c', 3)).chain(of('t', 3)).chain(of('e', keys)).collect();
         self.world.start(self.clients, async move |env| {
             if probe(env, recorder, id, node, servers, paths).await.is_ok() {
                 done.lock().expect("not poisoned").insert(node, world.now());
@@ -125,7 +127,9 @@ impl Driver<'_> {
     /// vote until a leader gives it back (`consensus::recovery`). All members are up and can talk by now.
     fn lawfully_stuck(&self) -> Option<String> {
         let nodes = self.plan.cluster.nodes;
-        let sound: Vec<u8> = (1..=nodes).filter(|node| self.watcher.is_sound(*node)).collect();
+        // Who never lost anything never needs to be restored, though it may not have voted yet.
+        let holds = |node: &u8| self.watcher.is_sound(*node) || !self.watcher.was_damaged(*node);
+        let sound: Vec<u8> = (1..=nodes).filter(holds).collect();
         (sound.len() <= usize::from(nodes) / 2).then(|| {
             format!("only nodes {sound:?} of {nodes} still hold all that they acknowledged, too few to elect a leader")
         })
