@@ -318,7 +318,10 @@ impl<P: Payload> Raft<P> {
 
     /// How many members make a majority.
     pub(crate) fn majority(&self) -> usize {
-        self.config.voters.len() / 2 + 1
+        match self.config.mutants.on(Mutant::RaftMajorityOfEven) {
+            true => self.config.voters.len().div_ceil(2),
+            false => self.config.voters.len() / 2 + 1,
+        }
     }
 }
 

@@ -71,7 +71,8 @@ impl Replica {
                     self.session_alive(now, granted.session, granted.timeout_ms);
                     // The session lives on this connection now; an older one of it that is here ends.
                     let older = self.sessions.attached.get(&granted.session).copied();
-                    if let Some(older) = older.filter(|o| Some(*o) != connection) {
+                    let stays = self.config.mutants.on(Mutant::SessionMovedServed);
+                    if let Some(older) = older.filter(|o| Some(*o) != connection && !stays) {
                         self.close(older, "the session moved", out);
                         self.sessions.left.remove(&granted.session);
                     }
@@ -126,7 +127,8 @@ impl Replica {
         for event in events {
             for connection in self.watches.trigger(event, self.config.mutants) {
                 let Some(c) = self.connections.get(&connection) else { continue };
-                if synod_state::may_read(&event.acl, &c.identities) {
+                let careless = self.config.mutants.on(Mutant::WatchUnreadable);
+                if careless || synod_state::may_read(&event.acl, &c.identities) {
                     out.push(Output::Event {
                         connection,
                         zxid: event.zxid,

@@ -267,7 +267,13 @@ impl Replica {
                 answer.map(Reply::Answer)
             }
             Request::ReadMany(queries) => {
-                Ok(Reply::Answers(queries.iter().map(|q| self.state.read(q, &c.identities)).collect()))
+                let mut answers: Vec<_> = queries.iter().map(|q| self.state.read(q, &c.identities)).collect();
+                if self.config.mutants.on(Mutant::ZkReadManyStops)
+                    && let Some(first) = answers.iter().position(Result::is_err)
+                {
+                    answers[first + 1..].fill(Err(ErrorCode::RuntimeInconsistency));
+                }
+                Ok(Reply::Answers(answers))
             }
             Request::SetWatches { .. } => {
                 self.set_watches(connection, request, out);
@@ -362,7 +368,9 @@ impl Replica {
             && self.sessions.attached.get(&session) == Some(&connection)
         {
             self.sessions.attached.remove(&session);
-            self.sessions.left.insert(session, c.active);
+            if !self.config.mutants.on(Mutant::SessionLeftForgotten) {
+                self.sessions.left.insert(session, c.active);
+            }
         }
     }
 

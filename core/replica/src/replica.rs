@@ -12,7 +12,7 @@ use synod_state::State;
 use synod_types::peer::PeerMessage;
 use synod_types::raft::{Entry, HardState, SnapshotMeta};
 use synod_types::session::Owner;
-use synod_types::{Command, Index, Mutants, NodeId, Origin, Proposal, Term};
+use synod_types::{Command, Index, Mutant, Mutants, NodeId, Origin, Proposal, Term};
 
 /// What a member is told about itself.
 #[derive(Clone, Debug)]
@@ -286,8 +286,9 @@ impl Replica {
         match self.role {
             Role::Leader => true,
             _ => {
-                self.leader.is_some()
-                    && now.instant.since(self.sessions.confirmed_at) <= 2 * self.config.election_timeout
+                self.config.mutants.on(Mutant::ReplicaServesForEver)
+                    || self.leader.is_some()
+                        && now.instant.since(self.sessions.confirmed_at) <= 2 * self.config.election_timeout
             }
         }
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use synod_consensus::{Input as RaftInput, Role};
 use synod_types::peer::PeerMessage;
-use synod_types::{Command, NodeId, Origin, Proposal, Term};
+use synod_types::{Command, Mutant, NodeId, Origin, Proposal, Term};
 
 impl Replica {
     /// Queues a command of this member for the end of the turn.
@@ -43,7 +43,14 @@ impl Replica {
                 }
             }
             (_, Some(leader)) if !self.unsent.is_empty() => {
-                let proposals = self.unsent.drain(..).collect();
+                let mut proposals: Vec<(Origin, Command)> = self.unsent.drain(..).collect();
+                if self.config.mutants.on(Mutant::ReplicaAuthLost) {
+                    for (_, command) in &mut proposals {
+                        if let Command::Write { identities, .. } = command {
+                            *identities = identities.iter().filter(|i| i.scheme == "ip").cloned().collect();
+                        }
+                    }
+                }
                 out.push(Output::Send {
                     to: leader,
                     message: PeerMessage::Forward { term: self.raft.term(), proposals },
@@ -86,6 +93,9 @@ impl Replica {
             requests.entry(proposal.origin.node).or_default().push(proposal.origin.request);
         }
         for (node, requests) in requests {
+            if node != self.config.id && self.config.mutants.on(Mutant::ReplicaRefusedDropped) {
+                continue;
+            }
             if node == self.config.id {
                 self.forward_refused(requests, out);
             } else {
@@ -118,7 +128,9 @@ impl Replica {
             self.close(connection, why, out);
         }
         // What those connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
-        self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+        if !self.config.mutants.on(Mutant::ReplicaUnsentKept) {
+            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+        }
     }
 
     pub(crate) fn role_changed(

@@ -134,6 +134,9 @@ impl Replica {
         self.sessions.stop_leading();
         self.sessions.leads_since = now.instant;
         let heard_at = self.heard_at(now);
+        if self.config.mutants.on(Mutant::SessionHeirless) {
+            return;
+        }
         let all: Vec<_> = self.state.sessions().map(|(id, s)| (id, s.timeout_ms)).collect();
         for (session, timeout_ms) in all {
             let lease = self.lease(timeout_ms);

@@ -191,6 +191,9 @@ impl Watches {
             told.extend(self.child.take(path));
         }
         told.extend(self.persistent.on(path));
+        if mutants.on(Mutant::WatchPersistentOnce) {
+            self.persistent.take(path);
+        }
         told
     }
 }

@@ -68,9 +68,11 @@ impl State {
             let Session { password, timeout_ms, owner } = s;
             Record::Session(SessionRecord { session, password, timeout_ms, owner })
         });
+        let forgets = self.planted.on(Mutant::StateForgetsAversion);
         let znodes = self.tree.into_nodes().map(move |(key, node)| {
             let acl = numbers.get(node.acl.entries()).copied().unwrap_or(u32::MAX);
-            Record::Znode(znode_record(key.path(), &node, acl))
+            let record = znode_record(key.path(), &node, acl);
+            Record::Znode(if forgets { ZnodeRecord { aversion: 0, ..record } } else { record })
         });
         std::iter::once(header).chain(sessions).chain(acls.into_iter().map(Record::Acl)).chain(znodes)
     }

@@ -139,7 +139,11 @@ impl State {
                 }
             }
             Command::Reap { path } => {
-                if self.tree.node(path).is_some_and(|node| node.due(time_ms)) {
+                if self
+                    .tree
+                    .node(path)
+                    .is_some_and(|node| node.due(time_ms) || self.planted.on(Mutant::StateReapUnchecked))
+                {
                     self.transaction(time_ms, events).remove(path);
                 }
                 Ok(Applied::Done)
@@ -171,6 +175,7 @@ impl State {
         if session.password != password && !self.planted.on(Mutant::SessionWrongPassword) {
             return Err(ErrorCode::SessionExpired);
         }
+        let timeout_ms = if self.planted.on(Mutant::StateAttachTimeout) { session.timeout_ms } else { timeout_ms };
         let session = Session { timeout_ms, owner, ..*session };
         self.put_session(id, session);
         Ok(granted(id, &session))

@@ -148,7 +148,8 @@ impl Transaction<'_> {
         }
         let (_, parent) = self.existing(path::parent(path))?;
         let (_, node) = self.existing(path)?;
-        if !parent.acl.permits(perms::DELETE, author.identities) {
+        let asked = if self.planted.on(Mutant::StateDeleteAsksNode) { node } else { parent };
+        if !asked.acl.permits(perms::DELETE, author.identities) {
             return Err(ErrorCode::NoAuth);
         }
         if self.planted.on(Mutant::StateErrorOrder) && node.children > 0 {
