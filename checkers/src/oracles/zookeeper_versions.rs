@@ -247,10 +247,14 @@ fn compare(history: &History, truth: &[Applied], findings: &mut Vec<Finding>) {
 /// all from some point on. Only what writes a value of its own is surely the one that was skipped.
 fn gap(operations: &[Operation], skipped: &[usize], done: usize) -> Option<Finding> {
     let after = &operations[done];
+    let unmistakable =
+        |o: &Operation| log::requested(o.session, &o.request).iter().any(|change| change.data().is_some());
+    if !after.acknowledged() && !unmistakable(after) {
+        return None;
+    }
     let lost = |&&i: &&usize| {
         let o = &operations[i];
-        let unmistakable = || log::requested(o.session, &o.request).iter().any(|change| change.data().is_some());
-        o.connection == after.connection && !o.acknowledged() && unmistakable()
+        o.connection == after.connection && !o.acknowledged() && unmistakable(o)
     };
     let &first = skipped.iter().find(lost)?;
     let sentence = format!("{} took effect and {}, sent before it, did not", told(after), told(&operations[first]));
