@@ -40,9 +40,11 @@ pub const FAULTS: &[&str] = &[
 
 /// Rare states of the engine that some seed must reach: each `sometimes` of `core` and each of the watcher.
 pub const SOMETIMES: &[&str] = &[
+    "node.older_disk",
     "node.snapshot_received",
     "node.snapshot_sent",
     "node.snapshot_written",
+    "node.version_refused",
     "raft.campaign",
     "raft.leader_elected",
     "raft.leader_stepped_down",
@@ -54,10 +56,12 @@ pub const SOMETIMES: &[&str] = &[
     "replica.closed_by_leader_change",
     "replica.link_to_leader_broke",
     "replica.not_serving",
+    "replica.outgrown",
     "replica.session_ended",
     "replica.session_gone",
     "replica.session_moved",
     "replica.snapshot",
+    "replica.version_raised",
     "storage: a damaged snapshot was put aside",
     "storage: a flush waited for the next segment",
     "storage: a torn tail was cut",

@@ -138,6 +138,7 @@ fn command_text(command: &Command) -> String {
         Command::ExpireSession { session, .. } => format!("expire session {:#x}", session.0),
         Command::Write { op, .. } => write_text(op),
         Command::Reap { path } => format!("reap {path}"),
+        Command::RaiseVersion { to } => format!("raise the cluster version to {to}"),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Looks over the members' shoulders: who leads, what was applied, whether the invariants hold after each step.
 
+mod older_disks;
+mod versions;
 mod writes;
 
+use self::older_disks::Older;
 use self::writes::Writes;
 use crate::run::OnRemark;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +19,7 @@ use synod_node::replica::{Output, Replica, Reply, Role};
 use synod_sim::World;
 use synod_types::peer::PeerMessage;
 use synod_types::raft::Entry;
-use synod_types::{Index, Instant, NodeId, Proposal, Term};
+use synod_types::{Command, Index, Instant, NodeId, Proposal, Term};
 use tokio::sync::Notify;
 
 /// Shared by the members of a run.
@@ -69,6 +72,13 @@ pub struct Watched {
     sound: BTreeSet<u8>,
     /// Members whose disk may lack what they think is durable, and that have not noticed.
     suspects: BTreeSet<u8>,
+    /// Members whose disk is to become an older one, or has.
+    older: BTreeMap<u8, Older>,
+    /// Members that came back as voters with an older disk, and whether that holds less than they had acknowledged.
+    pub unnoticed: Vec<(u8, bool)>,
+    /// The newest cluster version that each member ever supported, and the newest that a log held a raise to.
+    supported: BTreeMap<u8, u32>,
+    raised: u32,
 }
 
 /// How old an answer to a read may be, in election timeouts.
@@ -185,6 +195,16 @@ impl Watcher {
         self.lock().suspects.contains(&node)
     }
 
+    /// The present incarnation of a member, as last seen.
+    pub fn incarnation(&self, node: u8) -> Option<u64> {
+        self.lock().incarnations.get(&node).copied()
+    }
+
+    /// The newest cluster version that was proposed.
+    pub fn raised(&self) -> u32 {
+        self.lock().raised
+    }
+
     /// Whether a member is an ordinary voter on its present disk.
     pub fn is_sound(&self, node: u8) -> bool {
         self.lock().sound.contains(&node)
@@ -242,7 +262,9 @@ impl Observer for Watcher {
         {
             watched.sound.insert(node);
         }
+        watched.check_disk(replica, &self.leads);
         watched.check_invariants(now, replica, &seen, appended, outputs);
+        watched.check_version(now, replica, outputs);
         if raft.durable_index() == raft.last_index() && raft.durable_hard_state() == raft.hard_state() {
             watched.check_age(now, node, self.election_timeout, outputs);
         }
@@ -286,6 +308,9 @@ impl Observer for Watcher {
         for output in outputs {
             match output {
                 Output::Applied(entry) => {
+                    if matches!(entry.proposal.as_ref().map(|p| &p.command), Some(Command::RaiseVersion { .. })) {
+                        reached("replica.version_raised");
+                    }
                     let first = !watched.entries.contains_key(&entry.index);
                     let mine = (entry.term, entry.digest, now);
                     let (term, digest, _) = *watched.entries.entry(entry.index).or_insert(mine);
@@ -320,6 +345,7 @@ impl Observer for Watcher {
                 Output::Append { truncate: Some(_), .. } => reached("raft.truncated"),
                 Output::ResetLog { .. } => reached("raft.snapshot_installed"),
                 Output::Snapshot { .. } => reached("replica.snapshot"),
+                Output::Outgrown { .. } => reached("replica.outgrown"),
                 Output::Close { why, .. } => {
                     reached(match *why {
                         "the leader changed" => "replica.closed_by_leader_change",

@@ -139,6 +139,15 @@ impl World {
         [self.block(some, others, span), self.block(others, some, span)]
     }
 
+    /// Whether nothing passes between two hosts, or one cannot connect to the other.
+    pub fn is_blocked(&self, one: Host, other: Host) -> bool {
+        self.shared.with(|kernel| {
+            let stops =
+                |b: &Block, from: u32, to: u32| b.until > kernel.now && b.from.contains(&from) && b.to.contains(&to);
+            kernel.net.blocks.iter().any(|b| stops(b, one.0, other.0) || stops(b, other.0, one.0))
+        })
+    }
+
     /// Lifts a block.
     pub fn unblock(&self, id: BlockId) {
         self.shared.with(|kernel| kernel.net.blocks.retain(|block| block.id != id));

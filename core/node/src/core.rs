@@ -283,6 +283,10 @@ impl Core {
                     shared.store.notify_one();
                 }
                 Output::Applied(_) => {}
+                Output::Outgrown { version } => {
+                    let (found, supported) = (version, shared.config.cluster_version);
+                    shared.halt(self, crate::Stopped::Outgrown(crate::Error::Version { found, supported }.to_string()));
+                }
                 Output::Halt { why } => {
                     shared.halt(self, crate::Stopped::Diverged(why));
                 }

@@ -10,6 +10,7 @@
 //! | `member` | assembly: opens the folder, starts the tasks, stops them |
 //! | `core` | the locked part: replica and buffers; where outputs go |
 //! | `log` | the task that writes the log: one flush in flight, what arrives meanwhile goes into the next |
+//! | `roll_call` | before all: whether the disk is older than what the others remember |
 //! | `links` | streams to and from the other members |
 //! | `timers` | the timers of consensus, and the tick |
 //! | `snapshots` | written, sent, received away from the core thread |
@@ -25,6 +26,7 @@ mod links;
 mod log;
 mod member;
 mod observer;
+mod roll_call;
 mod snapshots;
 mod timers;
 mod words;

@@ -16,15 +16,15 @@ use synod_wire::peer::{self, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Version of what members say to each other.
-const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 1;
 /// Room that a link keeps for what it sends next.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_millis(1000);
 
 fn greeting(shared: &Shared, to: NodeId) -> Greeting {
-    let config = &shared.config;
-    Greeting { version: PROTOCOL, cluster: config.cluster, from: config.id, to, incarnation: config.incarnation }
+    let promise = shared.lock().replica.promise_of(to);
+    crate::roll_call::greeting(&shared.config, to, promise)
 }
 
 /// Why a greeting does not fit.
@@ -114,7 +114,7 @@ async fn open(shared: &Arc<Shared>, to: NodeId, address: SocketAddr) -> io::Resu
     }
 }
 
-async fn read_greeting(stream: &mut Box<dyn Stream>, buffer: &mut BytesMut) -> io::Result<Greeting> {
+pub(crate) async fn read_greeting(stream: &mut Box<dyn Stream>, buffer: &mut BytesMut) -> io::Result<Greeting> {
     loop {
         match peer::next_frame(buffer, peer::BODY_BYTES_MAX).map_err(io::Error::other)? {
             Some(Frame::Greeting(greeting)) => return Ok(greeting),
@@ -259,7 +259,9 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
         let mut core = shared.lock();
         let link = core.links.get_mut(&from).expect("a link for each peer");
         link.inbound += 1;
-        link.inbound
+        let generation = link.inbound;
+        core.step(&shared, shared.now(), Input::Greeted { peer: from, cluster_version: theirs.cluster_version });
+        generation
     };
     stream.write_all(&out).await?;
     stream.flush().await?;

@@ -13,7 +13,8 @@ use synod_env::Env;
 use synod_replica::{Boot, Replica, Status};
 use synod_storage::{Storage, Tail};
 use synod_types::raft::Entry;
-use synod_types::{Mutants, NodeId};
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
+use synod_types::{Command, Mutants, NodeId};
 
 /// What an operator decides about a member.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Config {
     pub outstanding_max: usize,
     /// How often containers and TTL nodes are looked for.
     pub reap_every: Duration,
+    /// The newest cluster version that it supports: what the program can, but for the harness.
+    pub cluster_version: u32,
     /// For the harness.
     pub trace: bool,
     /// Planted bugs, for the harness.
@@ -87,6 +90,7 @@ impl Config {
             connections_per_address_max: 0,
             outstanding_max: 50_000,
             reap_every: Duration::from_secs(60),
+            cluster_version: CLUSTER_VERSION,
             trace: false,
             mutants: Mutants::NONE,
             incarnation: 0,
@@ -125,6 +129,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The cluster has come to a version that this program cannot run: a program that was newer ran here, or its peers'.
+    #[error("cluster version {found}: this program supports {CLUSTER_VERSION_MIN} to {supported}")]
+    Version {
+        /// Of the log or the snapshot.
+        found: u32,
+        /// The newest that is supported.
+        supported: u32,
+    },
     /// An address cannot be listened on.
     #[error("listen on {address} for {whom}: {why}")]
     Listen {
@@ -156,6 +168,8 @@ pub enum Stopped {
     Disk(String),
     /// Its state differs from another member's.
     Diverged(String),
+    /// The cluster has come to a version that it does not support.
+    Outgrown(String),
     /// A defect of the program.
     Broken(String),
 }
@@ -164,7 +178,9 @@ impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stopped::Asked => write!(f, "asked to stop"),
-            Stopped::Disk(why) | Stopped::Diverged(why) | Stopped::Broken(why) => write!(f, "{why}"),
+            Stopped::Disk(why) | Stopped::Diverged(why) | Stopped::Outgrown(why) | Stopped::Broken(why) => {
+                write!(f, "{why}")
+            }
         }
     }
 }
@@ -181,7 +197,7 @@ impl Member {
     ///
     /// # Errors
     /// A folder of another member, of another cluster or of a newer version; damage that nothing repairs; an address
-    /// in use. Nothing was changed on the disk then.
+    /// in use. Nothing was lost on the disk then.
     pub async fn start(env: Env, mut config: Config, observer: Option<Arc<dyn Observer>>) -> Result<Member, Error> {
         let Some(own) = config.members.get(&config.id).copied() else { return Err(Error::NotAMember(config.id)) };
         config.incarnation = env.random_u64();
@@ -221,6 +237,20 @@ impl Member {
             }
             None => None,
         };
+        let raises = entries.iter().filter_map(|e| match e.payload.as_deref().map(|p| &p.command) {
+            Some(Command::RaiseVersion { to }) => Some(*to),
+            _ => None,
+        });
+        let found = raises.chain(snapshot.as_ref().map(|(_, state)| state.version())).max();
+        if let Some(found) = found.filter(|found| *found > config.cluster_version) {
+            env.sometimes("node.version_refused");
+            return Err(Error::Version { found, supported: config.cluster_version });
+        }
+        // A hard state that is recovering says so already, and a folder that is empty asks by itself.
+        let last = entries.last().map(|e| (e.term, e.index)).max(snapshot.as_ref().map(|(m, _)| (m.term, m.index)));
+        let older = !recovered.empty
+            && !recovered.hard_state.recovering
+            && crate::roll_call::disk_is_older(&env, &config, &recovered.hard_state, last.unwrap_or_default()).await;
         env.buggify_pause("node.start_late", config.election_timeout).await;
         let peers: Vec<_> = config.members.iter().filter(|(id, _)| **id != config.id).map(|(i, a)| (*i, *a)).collect();
         let listen = async |address: SocketAddr, whom: &'static str| {
@@ -251,6 +281,7 @@ impl Member {
                 append_entries_max: config.append_entries_max,
                 outstanding_max: config.outstanding_max,
                 reap_every: config.reap_every,
+                cluster_version: config.cluster_version,
                 trace: config.trace,
                 mutants: config.mutants,
             },
@@ -259,7 +290,7 @@ impl Member {
                 snapshot,
                 entries,
                 empty: recovered.empty,
-                damaged: matches!(recovered.tail, Tail::Damaged { .. }),
+                damaged: older || matches!(recovered.tail, Tail::Damaged { .. }),
                 nonce: config.incarnation,
             },
             &mut outputs,

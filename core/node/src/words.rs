@@ -138,6 +138,8 @@ pub(crate) fn monitor(shared: &Shared, core: &Core, now: Now) -> Vec<(&'static s
         ("connection_request_count", figures.connections_accepted.to_string()),
         ("connection_rejected", figures.connections_refused.to_string()),
         ("malformed_requests", figures.malformed.to_string()),
+        ("cluster_version", status.cluster_version.to_string()),
+        ("cluster_version_supported", status.cluster_version_supported.to_string()),
     ];
     if status.role == Role::Leader {
         let up = core.links.values().filter(|l| l.up).count();
@@ -182,7 +184,10 @@ fn dump(core: &Core) -> String {
     let mut owners = String::new();
     let mut count = 0;
     for (id, session) in state.sessions() {
-        let _ = writeln!(text, "{id}\t{}ms", session.timeout_ms);
+        let _ = match session.opened_ms {
+            0 => writeln!(text, "{id}\t{}ms", session.timeout_ms),
+            opened_ms => writeln!(text, "{id}\t{}ms\topened {opened_ms}", session.timeout_ms),
+        };
         let mut paths = state.ephemerals(id).peekable();
         if paths.peek().is_some() {
             count += 1;

@@ -18,7 +18,15 @@ impl Replica {
         events: &mut Vec<Event>,
         out: &mut Vec<Output>,
     ) {
+        if self.halted {
+            return;
+        }
         let proposal = entry.payload.as_deref();
+        if let Some(Command::RaiseVersion { to }) = proposal.map(|p| &p.command)
+            && *to > self.config.cluster_version
+        {
+            return self.outgrown(*to, out);
+        }
         if self.config.mutants.on(Mutant::StateDoubleApply) && !self.applied_any {
             self.state.clone_from(&{
                 let mut twice = self.state.clone();
@@ -115,7 +123,7 @@ impl Replica {
                     }
                 }
             }
-            Command::Reap { .. } => {}
+            Command::Reap { .. } | Command::RaiseVersion { .. } => {}
         }
     }
 

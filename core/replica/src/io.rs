@@ -55,6 +55,8 @@ pub enum Input {
     Tick,
     /// A message of another member.
     Peer { from: NodeId, message: PeerMessage },
+    /// Another member opened a new stream and said what it supports.
+    Greeted { peer: NodeId, cluster_version: u32 },
     /// The link to another member went up or down.
     Link { peer: NodeId, up: bool },
     /// Log writes up to this sequence are durable.
@@ -183,6 +185,8 @@ pub enum Output {
     Applied(Box<AppliedEntry>),
     /// Replicas differ: stop this member, loudly.
     Halt { why: String },
+    /// The cluster has come to a version that this member does not support: stop it, and have its program replaced.
+    Outgrown { version: u32 },
 }
 
 /// What the harness learns of an applied entry.

@@ -15,17 +15,22 @@
 //! | `sessions` | deadlines at the leader, reports of followers, expiry |
 //! | `watches` | who waits for which change |
 //! | `snapshots` | when to write one, how one is loaded |
+//! | `promises` | what other members promised, for those that come back with an older disk |
+//! | `versions` | when the cluster version is raised |
 
 mod apply;
 mod connections;
 pub mod io;
+mod promises;
 mod replica;
 mod route;
 mod sessions;
 mod snapshots;
+mod versions;
 mod watches;
 
 pub use io::{AppliedEntry, ConnectionId, Input, Now, Output, Reply, Request, WatchMode};
+pub use promises::keeps;
 pub use replica::{Boot, Config, Replica, Status};
 pub use sessions::CLOCK_DRIFT_PPM_MAX;
 pub use synod_consensus::{Role, TimerKind};

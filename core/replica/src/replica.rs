@@ -2,14 +2,16 @@
 
 use crate::connections::Connection;
 use crate::io::{ConnectionId, Input, Now, Output};
+use crate::promises::promising;
 use crate::sessions::Sessions;
+use crate::versions::Versions;
 use crate::watches::Watches;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use synod_consensus::{Input as RaftInput, Output as RaftOutput, Raft, Role};
 use synod_state::State;
-use synod_types::peer::PeerMessage;
+use synod_types::peer::{PeerMessage, Promise};
 use synod_types::raft::{Entry, HardState, SnapshotMeta};
 use synod_types::session::Owner;
 use synod_types::{Command, Index, Mutant, Mutants, NodeId, Origin, Proposal, Term};
@@ -37,6 +39,8 @@ pub struct Config {
     pub outstanding_max: usize,
     /// How often containers and TTL nodes are looked for.
     pub reap_every: Duration,
+    /// The newest cluster version that this member supports; see [`synod_types::version`].
+    pub cluster_version: u32,
     /// Whether each applied entry is an output.
     pub trace: bool,
     /// Planted bugs.
@@ -86,6 +90,10 @@ pub struct Status {
     pub outstanding: usize,
     /// Registered watches.
     pub watches: usize,
+    /// What the members have agreed to do, and what this one could do.
+    pub cluster_version: u32,
+    /// The newest cluster version that this member supports.
+    pub cluster_version_supported: u32,
 }
 
 /// A committed entry's place in the continuous comparison of replicas.
@@ -119,6 +127,9 @@ pub struct Replica {
     pub(crate) entries_since_snapshot: u64,
     pub(crate) bytes_since_snapshot: u64,
     pub(crate) transfer_asked: bool,
+    pub(crate) versions: Versions,
+    /// The latest promise of each of the others.
+    pub(crate) promises: BTreeMap<NodeId, Promise>,
     pub(crate) halted: bool,
     events: Vec<synod_types::command::Event>,
     scratch: Vec<RaftOutput<Arc<Proposal>>>,
@@ -132,7 +143,7 @@ impl Replica {
             Some((meta, state)) => (Some(meta), state),
             None => (None, State::new(config.mutants, bytes::Bytes::new())),
         };
-        state.set_member(config.id.0);
+        state.set_member(config.id.0, config.cluster_version);
         let raft = Raft::new(
             synod_consensus::Config {
                 id: config.id,
@@ -177,6 +188,8 @@ impl Replica {
             entries_since_snapshot: stagger,
             bytes_since_snapshot: 0,
             transfer_asked: false,
+            versions: Versions::default(),
+            promises: BTreeMap::new(),
             halted: false,
             events: Vec::new(),
             scratch: Vec::new(),
@@ -200,6 +213,7 @@ impl Replica {
             Input::Flush => self.flush(now, out),
             Input::Tick => self.tick(now, out),
             Input::Peer { from, message } => self.peer(now, from, message, out),
+            Input::Greeted { peer, cluster_version } => drop(self.versions.supported.insert(peer, cluster_version)),
             Input::Link { peer, up } => self.link(now, peer, up, out),
             Input::Appended { sequence } => self.raft(now, RaftInput::Appended { sequence }, out),
             Input::Timer(kind) => self.raft(now, RaftInput::Timer(kind), out),
@@ -217,7 +231,13 @@ impl Replica {
 
     fn peer(&mut self, now: Now, from: NodeId, message: PeerMessage, out: &mut Vec<Output>) {
         match message {
-            PeerMessage::Raft(message) => self.raft(now, RaftInput::Message { from, message }, out),
+            PeerMessage::Raft(message) => {
+                let promise = promising(&message);
+                self.raft(now, RaftInput::Message { from, message }, out);
+                if let Some((term, voted)) = promise {
+                    self.note_promise(from, term, voted);
+                }
+            }
             PeerMessage::Forward { term, proposals } => self.forwarded(now, from, term, proposals, out),
             PeerMessage::ForwardRefused { requests } => self.forward_refused(requests, out),
             PeerMessage::Touch { sequence, sessions } => self.touched(now, from, sequence, sessions, out),
@@ -308,6 +328,8 @@ impl Replica {
             connections: self.connections.len(),
             outstanding: self.waiting.len(),
             watches: self.watches.len(),
+            cluster_version: self.state.version(),
+            cluster_version_supported: self.config.cluster_version,
         }
     }
 

@@ -157,6 +157,7 @@ impl Replica {
         if role == Role::Leader && was.0 != Role::Leader {
             self.lead(now);
             self.transfer_asked = false;
+            self.versions.asked_at = None;
         }
         if role != Role::Leader && was.0 == Role::Leader {
             self.sessions.stop_leading();

@@ -281,6 +281,7 @@ impl Replica {
         if self.role == Role::Leader {
             self.expire(now);
             self.reap(now);
+            self.raise_version(now);
             if self.state.counter_nearly_full() && !self.transfer_asked {
                 // The zxid's counter must not run into its epoch: another leader opens a new one.
                 if let Some(to) = self.config.voters.iter().copied().find(|v| *v != self.config.id) {

@@ -37,12 +37,15 @@ impl Replica {
     pub(crate) fn restored(&mut self, now: Now, meta: SnapshotMeta, state: State, out: &mut Vec<Output>) {
         // Consensus may have given it up meanwhile: its log would not follow the state.
         if self.raft.awaits_restored(meta) && state.applied().0 > self.state.applied().0 {
+            if state.version() > self.config.cluster_version {
+                return self.outgrown(state.version(), out);
+            }
             let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
             for connection in all {
                 self.close(connection, "a snapshot took the place of the state", out);
             }
             self.state = state;
-            self.state.set_member(self.config.id.0);
+            self.state.set_member(self.config.id.0, self.config.cluster_version);
             self.entries_since_snapshot = 0;
             self.bytes_since_snapshot = 0;
             self.digests.clear();

@@ -112,6 +112,8 @@ impl Pages {
             "connections": status.connections,
             "outstanding": status.outstanding,
             "watches": status.watches,
+            "cluster_version": status.cluster_version,
+            "cluster_version_supported": status.cluster_version_supported,
             "members": members,
             "zookeeper": self.member.zookeeper_address().map(|a| a.to_string()),
             "version": env!("CARGO_PKG_VERSION"),

@@ -34,6 +34,9 @@ pub fn text(status: &Status, figures: &Figures, monitor: &[(&'static str, String
     page.gauge("sessions_connected", "connections with a session", status.connections);
     page.gauge("requests_outstanding", "requests that wait", status.outstanding);
     page.gauge("watches", "registered watches", status.watches);
+    page.gauge("cluster_version", "what the members have agreed to do", status.cluster_version);
+    let supported = status.cluster_version_supported;
+    page.gauge("cluster_version_supported", "the newest cluster version that this member could run", supported);
     for (key, meaning) in GAUGES {
         if let Some(value) = monitor.iter().find(|(k, _)| *k == key).and_then(|(_, v)| v.parse::<f64>().ok()) {
             page.gauge(key, meaning, value);

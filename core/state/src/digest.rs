@@ -5,6 +5,7 @@
 use crate::session::Session;
 use crate::znode::Znode;
 use synod_types::record::Lifetime;
+use synod_types::version::CLUSTER_VERSION_MIN;
 use synod_types::{Acl, Index, SessionId, Term, Zxid};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
@@ -71,18 +72,21 @@ pub fn acl(entries: &[Acl]) -> u128 {
     xxh3_128(&bytes)
 }
 
-/// Hash of a session.
+/// Hash of a session: what a former version does not know is no part of it, as long as it is not there.
 pub fn session(id: SessionId, session: &Session) -> u128 {
-    let mut fields = Fields::<45>::new();
+    let mut fields = Fields::<53>::new();
     fields.put(id.0.to_le_bytes()).put(session.password).put(session.timeout_ms.to_le_bytes());
     fields.put([session.owner.node.0]);
     fields.put(session.owner.incarnation.to_le_bytes()).put(session.owner.connection.to_le_bytes());
-    xxh3_128(&fields.bytes)
+    if session.opened_ms != 0 {
+        fields.put(session.opened_ms.to_le_bytes());
+    }
+    xxh3_128(&fields.bytes[..fields.len])
 }
 
-/// Hash of the counters.
-pub fn header(index: Index, term: Term, zxid: Zxid) -> u128 {
+/// Hash of the counters and the cluster version.
+pub fn header(index: Index, term: Term, zxid: Zxid, version: u32) -> u128 {
     let mut fields = Fields::<24>::new();
     fields.put(index.0.to_le_bytes()).put(term.0.to_le_bytes()).put(zxid.0.to_le_bytes());
-    xxh3_128(&fields.bytes)
+    xxh3_128_with_seed(&fields.bytes, u64::from(version - CLUSTER_VERSION_MIN))
 }

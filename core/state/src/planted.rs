@@ -9,6 +9,8 @@ pub struct Planted {
     pub mutants: Mutants,
     /// Which member this is; only `StateLocalClock` looks.
     pub member: u8,
+    /// The newest cluster version that its program supports; only `StateVersionUngated` looks.
+    pub supported: u32,
 }
 
 impl Planted {

@@ -11,4 +11,6 @@ pub struct Session {
     pub timeout_ms: u32,
     /// The connection it lives on. Writes over any other are refused.
     pub owner: Owner,
+    /// When it was opened, milliseconds since 1970; 0 if that was in a version that did not record it.
+    pub opened_ms: i64,
 }

@@ -10,7 +10,8 @@ use crate::znode::Znode;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use synod_types::record::{Header, RECORD_VERSION, Record, SessionRecord, ZnodeRecord};
+use synod_types::record::{Header, Record, SessionRecord, ZnodeRecord};
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
 use synod_types::{Acl, Mutant, Mutants, SessionId};
 
 /// Why a snapshot cannot be loaded.
@@ -19,8 +20,8 @@ pub enum RestoreError {
     /// No header at the start.
     #[error("restore snapshot: first record is no header")]
     NoHeader,
-    /// From a build that is newer than this one.
-    #[error("restore snapshot: record version {0} is newer than {RECORD_VERSION}")]
+    /// Of a cluster version that this program does not know.
+    #[error("restore snapshot: cluster version {0}, supported are {CLUSTER_VERSION_MIN} to {CLUSTER_VERSION}")]
     Version(u32),
     /// Records of a kind come after those of a later kind, or unsorted, or a second header.
     #[error("restore snapshot: record {0} is out of order")]
@@ -55,7 +56,7 @@ impl State {
         let acls: Vec<Arc<[Acl]>> = self.tree.acls().iter().map(|list| list.entries().clone()).collect();
         let numbers: BTreeMap<Arc<[Acl]>, u32> = acls.iter().cloned().zip(0..).collect();
         let header = Record::Header(Header {
-            version: RECORD_VERSION,
+            version: self.version,
             index: self.index,
             term: self.term,
             zxid: self.zxid,
@@ -65,8 +66,8 @@ impl State {
             digest: self.digest(),
         });
         let sessions = self.sessions.into_iter().map(|(session, s)| {
-            let Session { password, timeout_ms, owner } = s;
-            Record::Session(SessionRecord { session, password, timeout_ms, owner })
+            let Session { password, timeout_ms, owner, opened_ms } = s;
+            Record::Session(SessionRecord { session, password, timeout_ms, owner, opened_ms })
         });
         let forgets = self.planted.on(Mutant::StateForgetsAversion);
         let znodes = self.tree.into_nodes().map(move |(key, node)| {
@@ -84,11 +85,12 @@ impl State {
     pub fn restore(records: impl Iterator<Item = Record>, mutants: Mutants) -> Result<State, RestoreError> {
         let mut records = (0..).zip(records);
         let Some((_, Record::Header(header))) = records.next() else { return Err(RestoreError::NoHeader) };
-        if header.version > RECORD_VERSION {
+        if !(CLUSTER_VERSION_MIN..=CLUSTER_VERSION).contains(&header.version) {
             return Err(RestoreError::Version(header.version));
         }
         let mut state = State::bare(mutants);
         (state.index, state.term, state.zxid) = (header.index, header.term, header.zxid);
+        state.version = header.version;
         let mut loading = Loading { state, last_session: None, acls: Vec::new(), last_key: Vec::new(), siblings: None };
         for (position, record) in records {
             let in_order = match record {
@@ -132,13 +134,13 @@ struct Loading {
 impl Loading {
     /// `false`: not here.
     fn session(&mut self, record: SessionRecord) -> bool {
-        let SessionRecord { session, password, timeout_ms, owner } = record;
+        let SessionRecord { session, password, timeout_ms, owner, opened_ms } = record;
         let ascending = self.last_session.is_none_or(|last| last < session);
         if !ascending || !self.acls.is_empty() {
             return false;
         }
         self.last_session = Some(session);
-        self.state.put_session(session, Session { password, timeout_ms, owner });
+        self.state.put_session(session, Session { password, timeout_ms, owner, opened_ms });
         true
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use synod_types::command::{Applied, Event, Outcome};
 use synod_types::record::Lifetime;
 use synod_types::session::{Owner, Password, SessionGranted};
+use synod_types::version::{CLUSTER_VERSION_MIN, SESSIONS_OPENED_AT};
 use synod_types::znode::perms;
 use synod_types::{
     Acl, Command, ErrorCode, Identity, Index, Mutant, Mutants, Proposal, SessionId, Stat, Term, WriteOp, Zxid,
@@ -27,6 +28,8 @@ pub struct State {
     pub(crate) index: Index,
     pub(crate) term: Term,
     pub(crate) zxid: Zxid,
+    /// The cluster version: what apply does, by agreement.
+    pub(crate) version: u32,
     pub(crate) sessions: Map<SessionId, Session>,
     /// The sessions' share of the digest.
     pub(crate) sessions_digest: u128,
@@ -68,16 +71,18 @@ impl State {
             index: Index(0),
             term: Term(0),
             zxid: Zxid(0),
+            version: CLUSTER_VERSION_MIN,
             sessions: Map::new(),
             sessions_digest: 0,
             tree: Tree::empty(),
-            planted: Planted { mutants, member: 0 },
+            planted: Planted { mutants, member: 0, supported: CLUSTER_VERSION_MIN },
         }
     }
 
-    /// Says which member this is. Nothing depends on it but a planted bug.
-    pub fn set_member(&mut self, member: u8) {
-        self.planted.member = member;
+    /// Says which member this is, and the newest cluster version that it supports. Nothing depends on it but planted
+    /// bugs.
+    pub fn set_member(&mut self, member: u8, supported: u32) {
+        (self.planted.member, self.planted.supported) = (member, supported);
     }
 
     /// Applies the committed entry at `index`: a pure function of the state and the arguments. An entry without a
@@ -115,7 +120,9 @@ impl State {
         let time_ms = proposal.time_ms;
         match &proposal.command {
             Command::OpenSession { session, password, timeout_ms, owner } => {
-                self.open_session(*session, Session { password: *password, timeout_ms: *timeout_ms, owner: *owner })
+                let opened_ms = if self.does(SESSIONS_OPENED_AT) { time_ms } else { 0 };
+                let (password, timeout_ms, owner) = (*password, *timeout_ms, *owner);
+                self.open_session(*session, Session { password, timeout_ms, owner, opened_ms })
             }
             Command::AttachSession { session, password, timeout_ms, owner } => {
                 self.attach_session(*session, *password, *timeout_ms, *owner)
@@ -138,6 +145,10 @@ impl State {
                     op => transaction.single(author, op, false).map(Applied::Write),
                 }
             }
+            Command::RaiseVersion { to } => {
+                self.version = self.version.max(*to);
+                Ok(Applied::Done)
+            }
             Command::Reap { path } => {
                 if self
                     .tree
@@ -149,6 +160,11 @@ impl State {
                 Ok(Applied::Done)
             }
         }
+    }
+
+    /// Whether the members have agreed to do what is new in this cluster version.
+    fn does(&self, version: u32) -> bool {
+        self.version >= version || self.planted.on(Mutant::StateVersionUngated) && self.planted.supported >= version
     }
 
     fn transaction<'a>(&'a mut self, time_ms: i64, events: &'a mut Vec<Event>) -> Transaction<'a> {
@@ -226,6 +242,11 @@ impl State {
         (self.index, self.term)
     }
 
+    /// The cluster version that the log has come to; see [`synod_types::version`].
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
     /// Whether the epoch has so few transaction ids left (a sixteenth of 2^32) that the leader must see to a new term.
     pub fn counter_nearly_full(&self) -> bool {
         self.zxid.counter() >= COUNTER_NEARLY_FULL
@@ -233,7 +254,7 @@ impl State {
 
     /// The digest of the counters, sessions and nodes: equal on all members at the same index.
     pub fn digest(&self) -> u128 {
-        digest::header(self.index, self.term, self.zxid)
+        digest::header(self.index, self.term, self.zxid, self.version)
             .wrapping_add(self.sessions_digest)
             .wrapping_add(self.tree.digest())
     }
@@ -241,7 +262,7 @@ impl State {
     /// The digest computed from all records, to verify the one that is kept up to date.
     pub fn recompute_digest(&self) -> u128 {
         let sessions = self.sessions.iter().fold(0, |sum: u128, (id, s)| sum.wrapping_add(digest::session(*id, s)));
-        digest::header(self.index, self.term, self.zxid)
+        digest::header(self.index, self.term, self.zxid, self.version)
             .wrapping_add(sessions)
             .wrapping_add(self.tree.recompute_digest())
     }

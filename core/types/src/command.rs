@@ -51,6 +51,8 @@ pub enum Command {
     Write { session: SessionId, owner: Owner, identities: Arc<[Identity]>, op: WriteOp },
     /// The leader found a container or TTL node that is due; apply checks again that it is childless.
     Reap { path: String },
+    /// The leader found that every member supports this cluster version; see [`crate::version`].
+    RaiseVersion { to: u32 },
 }
 
 impl Command {
@@ -112,7 +114,7 @@ pub struct Outcome {
 pub enum Applied {
     /// `OpenSession`, `AttachSession`.
     Session(SessionGranted),
-    /// `CloseSession`, `ExpireSession`, `Reap`.
+    /// `CloseSession`, `ExpireSession`, `Reap`, `RaiseVersion`.
     Done,
     /// `Write` of a single operation.
     Write(Written),

@@ -10,6 +10,7 @@ pub mod raft;
 pub mod record;
 pub mod session;
 pub mod time;
+pub mod version;
 pub mod znode;
 
 pub use command::{Command, Origin, Proposal, WriteOp};

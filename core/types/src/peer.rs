@@ -1,7 +1,7 @@
 //! What members say to each other over a peer link, consensus included.
 
 use crate::command::{Command, Origin, Proposal};
-use crate::{NodeId, SessionId, Term, raft};
+use crate::{Index, NodeId, SessionId, Term, raft};
 use std::sync::Arc;
 
 /// The first frame in each direction of a link. A member that does not fit (another cluster, another version, a
@@ -18,6 +18,22 @@ pub struct Greeting {
     pub to: NodeId,
     /// The speaker's incarnation: random, new at each start.
     pub incarnation: u64,
+    /// The newest cluster version that the speaker supports.
+    pub cluster_version: u32,
+    /// The latest promise of whom it greets, as far as the speaker remembers one.
+    pub promise: Option<Promise>,
+}
+
+/// What a member once said and rests on its disk: it has been in this term, and in it has acknowledged its leader's
+/// entries up to `index` (0: none of them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// The term.
+    pub term: Term,
+    /// The last entry of that term that it acknowledged.
+    pub index: Index,
+    /// It gave its vote in that term to whom it said so.
+    pub voted: bool,
 }
 
 /// A frame of an established link.

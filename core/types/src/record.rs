@@ -7,9 +7,6 @@ use crate::{Index, SessionId, Term, Zxid};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Version of the records' meaning that this build writes.
-pub const RECORD_VERSION: u32 = 1;
-
 /// One record of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
@@ -26,7 +23,7 @@ pub enum Record {
 /// What the snapshot stands for, and how to tell that it is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Header {
-    /// [`RECORD_VERSION`] of the writer.
+    /// The cluster version ([`crate::version`]) that the state was in, and the records' with it.
     pub version: u32,
     /// Last applied index.
     pub index: Index,
@@ -55,6 +52,8 @@ pub struct SessionRecord {
     pub timeout_ms: u32,
     /// The connection it lives on.
     pub owner: Owner,
+    /// When it was opened, milliseconds since 1970; 0 if that was in a version that did not record it.
+    pub opened_ms: i64,
 }
 
 /// How a znode ends, beside being deleted by a client.

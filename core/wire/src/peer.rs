@@ -14,7 +14,7 @@ use crate::compact::{Reader, put_bool, put_data, put_varint};
 use crate::proposal::{ENTRY_BYTES_MIN, FORWARD_BYTES_MIN, command, entry, origin, put_command, put_entry, put_origin};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
-use synod_types::peer::{Greeting, PeerMessage};
+use synod_types::peer::{Greeting, PeerMessage, Promise};
 use synod_types::raft::{Body, Message, SnapshotMeta};
 use synod_types::{Index, NodeId, Proposal, SessionId, Term};
 
@@ -47,6 +47,13 @@ pub fn put_greeting(out: &mut BytesMut, greeting: &Greeting) {
         out.put_u8(greeting.from.0);
         out.put_u8(greeting.to.0);
         out.put_u64_le(greeting.incarnation);
+        out.put_u32_le(greeting.cluster_version);
+        put_bool(out, greeting.promise.is_some());
+        if let Some(promise) = &greeting.promise {
+            out.put_u64_le(promise.term.0);
+            out.put_u64_le(promise.index.0);
+            put_bool(out, promise.voted);
+        }
     });
 }
 
@@ -117,6 +124,11 @@ fn decode_greeting(body: &Bytes) -> Result<Greeting, Error> {
         from: NodeId(reader.u8()?),
         to: NodeId(reader.u8()?),
         incarnation: reader.u64()?,
+        cluster_version: reader.u32()?,
+        promise: match reader.bool()? {
+            false => None,
+            true => Some(Promise { term: Term(reader.u64()?), index: Index(reader.u64()?), voted: reader.bool()? }),
+        },
     };
     reader.finish()?;
     Ok(greeting)

@@ -158,6 +158,10 @@ pub(crate) fn put_command(out: &mut BytesMut, command: &Command) {
             out.put_u8(6);
             put_string(out, path);
         }
+        Command::RaiseVersion { to } => {
+            out.put_u8(7);
+            out.put_u32_le(*to);
+        }
     }
 }
 
@@ -184,6 +188,7 @@ pub(crate) fn command(reader: &mut Reader<'_>) -> Result<Command, Error> {
             op: op(reader)?,
         },
         6 => Command::Reap { path: reader.string()? },
+        7 => Command::RaiseVersion { to: reader.u32()? },
         tag => return Err(reader.unknown("command", tag as i64)),
     })
 }

@@ -209,11 +209,16 @@ fn put_record(out: &mut BytesMut, record: &Record) {
             out.put_u128_le(header.digest);
         }
         Record::Session(session) => {
-            out.put_u8(2);
+            // What a former version can say is said as it says it.
+            let opened = session.opened_ms != 0;
+            out.put_u8(if opened { 5 } else { 2 });
             out.put_i64_le(session.session.0);
             out.put_slice(&session.password);
             out.put_u32_le(session.timeout_ms);
             put_owner(out, &session.owner);
+            if opened {
+                out.put_i64_le(session.opened_ms);
+            }
         }
         Record::Acl(acl) => {
             out.put_u8(3);
@@ -251,11 +256,12 @@ fn decode_record(bytes: &Bytes) -> Result<Record, Error> {
             znodes: reader.u64()?,
             digest: reader.u128()?,
         }),
-        2 => Record::Session(SessionRecord {
+        tag @ (2 | 5) => Record::Session(SessionRecord {
             session: SessionId(reader.i64()?),
             password: reader.bytes16()?,
             timeout_ms: reader.u32()?,
             owner: owner(&mut reader)?,
+            opened_ms: if tag == 5 { reader.i64()? } else { 0 },
         }),
         3 => {
             let count = reader.count(ACL_BYTES_MIN)?;

@@ -52,6 +52,8 @@ pub enum What {
     PowerFailure { nodes: Vec<u8> },
     /// The machine comes back with an empty disk.
     Wipe { node: u8 },
+    /// At the end the machine comes back with its disk as it was at the beginning.
+    OldDisk { node: u8 },
     /// Bits rot in the log of a machine, and it starts again.
     Rot { node: u8 },
     /// Bits rot in the end of the log that was acknowledged last.
@@ -91,6 +93,12 @@ pub enum What {
     SwapDisk { node: u8, with: u8 },
     /// One member after the other is asked to stop, hands over if it leads, and starts again; so long apart, ms.
     RollingRestart { every_ms: u64 },
+    /// One member after the other is asked to stop and starts with the newest program; so long apart, ms. With `back` all
+    /// but the last do, and then, in the opposite order, go back to the one they had.
+    RollingUpgrade { every_ms: u64, back: bool },
+    /// The process starts again with the oldest program, and at the end with the one that it had. If the cluster has come
+    /// to a version that is beyond it, it must refuse to run.
+    Downgrade { node: u8 },
 }
 
 /// A place in the work of a member, the nth time from now that it comes there.
@@ -148,6 +156,7 @@ impl What {
             What::PauseLeader => "pause-leader",
             What::PowerFailure { .. } => "power-failure",
             What::Wipe { .. } => "wipe",
+            What::OldDisk { .. } => "old-disk",
             What::Rot { .. } => "rot",
             What::RotTail { .. } => "rot-tail",
             What::ClockJump { .. } => "clock-jump",
@@ -168,6 +177,9 @@ impl What {
             What::MisdirectWrites { .. } => "misdirect-writes",
             What::MisdirectReads { .. } => "misdirect-reads",
             What::RollingRestart { .. } => "rolling-restart",
+            What::RollingUpgrade { back: false, .. } => "rolling-upgrade",
+            What::RollingUpgrade { back: true, .. } => "upgrade-rolled-back",
+            What::Downgrade { .. } => "downgrade",
         }
     }
 
@@ -206,12 +218,14 @@ impl What {
             | What::PauseLeader
             | What::HuntLeaders { .. }
             | What::HuntCandidates { .. }
-            | What::RollingRestart { .. } => true,
+            | What::RollingRestart { .. }
+            | What::RollingUpgrade { .. } => true,
             What::Delay { node, .. }
             | What::Loss { node, .. }
             | What::Crash { node }
             | What::Pause { node }
             | What::Wipe { node }
+            | What::OldDisk { node }
             | What::Rot { node }
             | What::RotTail { node }
             | What::RotSnapshot { node }
@@ -226,6 +240,7 @@ impl What {
             | What::Suspend { node }
             | What::FlushFails { node }
             | What::DiskFull { node }
+            | What::Downgrade { node }
             | What::Fall { node, .. } => one(node),
         }
     }
@@ -244,10 +259,33 @@ impl What {
         )
     }
 
+    /// Whether it comes between members that would talk while it lasts. Connections that it ended are soon replaced.
+    pub fn hampers_talk(&self) -> bool {
+        matches!(
+            self,
+            What::Partition { .. }
+                | What::PartialPartition { .. }
+                | What::OneWay { .. }
+                | What::IsolateLeader
+                | What::HuntLeaders { .. }
+                | What::HuntCandidates { .. }
+                | What::Flap { .. }
+                | What::Delay { .. }
+                | What::Loss { .. }
+                | What::Pause { .. }
+                | What::PauseLeader
+                | What::Suspend { .. }
+                | What::SlowLink { .. }
+                | What::Corrupt { .. }
+                | What::SynTimeout { .. }
+        )
+    }
+
     /// Whether something that was durable is lost: plans bound how many machines suffer it, and the driver does again.
     pub fn damages_disk(&self) -> Option<u8> {
         match self {
             What::Wipe { node }
+            | What::OldDisk { node }
             | What::Rot { node }
             | What::RotTail { node }
             | What::RotSnapshot { node }

@@ -14,6 +14,7 @@ pub use swarm::Overrides;
 use crate::record::Recorded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
 
 /// Version of this schema.
 pub const SCHEMA: u32 = 2;
@@ -120,6 +121,17 @@ pub struct Cluster {
     pub outstanding_max: usize,
     /// Drift of each member's monotonic clock in parts per million, and offset of its wall clock in milliseconds.
     pub clocks: Vec<(i64, i64)>,
+    /// The newest cluster version that the members' program supports at first; see `synod_types::version`.
+    #[serde(default = "newest", skip_serializing_if = "is_newest")]
+    pub version: u32,
+}
+
+fn newest() -> u32 {
+    CLUSTER_VERSION
+}
+
+fn is_newest(version: &u32) -> bool {
+    *version == CLUSTER_VERSION
 }
 
 fn many() -> usize {
@@ -224,6 +236,11 @@ impl Plan {
         let nodes = self.cluster.nodes;
         if nodes == 0 || nodes > 9 || self.cluster.clocks.len() != usize::from(nodes) {
             return Err(format!("plan: {nodes} nodes with {} clocks, limit 9", self.cluster.clocks.len()));
+        }
+        let version = self.cluster.version;
+        if !(CLUSTER_VERSION_MIN..=CLUSTER_VERSION).contains(&version) {
+            let known = format!("{CLUSTER_VERSION_MIN} to {CLUSTER_VERSION}");
+            return Err(format!("plan: cluster version {version}, this program knows {known}"));
         }
         let Workload { clients, pipeline, keys, .. } = self.workload;
         if [u64::from(clients), u64::from(pipeline), u64::from(keys), self.cluster.election_timeout_ms].contains(&0) {

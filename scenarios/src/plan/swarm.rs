@@ -2,8 +2,9 @@
 
 use super::{Cluster, Fault, Leak, Mix, Place, Plan, Profile, SCHEMA, What, Workload, scenes};
 use clap::ValueEnum;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use synod_sim::Dice;
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
 
 /// Streams of the plan's own dice; see [`Dice::numbered`].
 mod stream {
@@ -14,6 +15,8 @@ mod stream {
     pub const FAULT_POINTS: u64 = 5;
     pub const EVEN: u64 = 6;
     pub const LIMITS: u64 = 7;
+    pub const VERSION: u64 = 8;
+    pub const DAMAGES: u64 = 9;
     /// Plus the number of the fault's kind: a new kind does not move the others.
     pub const FAULTS: u64 = 100;
 }
@@ -55,7 +58,7 @@ impl Overrides {
 }
 
 /// Number of fault kinds that a swarm chooses from.
-const KINDS: u64 = 34;
+const KINDS: u64 = 37;
 
 /// What the engine promises to bear: `synod_replica::CLOCK_DRIFT_PPM_MAX`.
 const DRIFT_PPM_MAX: u64 = synod_node::replica::CLOCK_DRIFT_PPM_MAX as u64;
@@ -136,6 +139,7 @@ impl Plan {
                     false => (0, 0),
                 })
                 .collect(),
+            version: CLUSTER_VERSION,
         };
         // Snapshots that are overtaken by others while they are sent.
         let cluster = match d.chance(0.25) {
@@ -144,6 +148,10 @@ impl Plan {
         };
         let workload = workload(seed, overrides, horizon_ms);
         let mut faults = faults(seed, &swarm, &cluster, horizon_ms);
+        // Who is upgraded was old before; some stay so.
+        let upgrades = faults.iter().any(|f| matches!(f.what, What::RollingUpgrade { .. }));
+        let old = upgrades || Dice::numbered(seed, stream::VERSION).chance(0.1);
+        let cluster = Cluster { version: if old { CLUSTER_VERSION_MIN } else { CLUSTER_VERSION }, ..cluster };
         let mut fault_points = fault_points(seed, &swarm);
         if let Some(without) = &overrides.without {
             faults.retain(|fault| fault.what.kind() != without);
@@ -245,23 +253,27 @@ fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, horizon_ms: u64) -> Vec<F
         for _ in 0..intensity {
             let at_ms = 1_000 + d.below(horizon_ms.saturating_sub(4_000).max(1));
             let what = fault(kind, cluster, &mut d);
-            if what.damages_disk().is_some() {
-                if damages == 0 {
-                    break;
-                }
-                damages -= 1;
-            }
             let e = cluster.election_timeout_ms;
             let for_ms = match what {
                 What::Reset { .. } | What::HalfOpen { .. } | What::ClockJump { .. } | What::ClockDrift { .. } => 0,
                 What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => 50 + d.below(8 * e),
                 What::FlushFails { .. } => 100 + d.below(3_000),
+                What::OldDisk { .. } => 200 + d.below(8_000),
                 _ if what.damages_disk().is_some() => 100 + d.below(3_000),
                 _ => 100 + d.below(10 * e),
             };
             faults.push(Fault { at_ms, for_ms: for_ms.min(horizon_ms - at_ms), what });
         }
     }
+    // Each kind of damage has the same chance to be among those that are left.
+    let mut keep = Dice::numbered(seed, stream::DAMAGES);
+    let mut planned: Vec<usize> = (0..faults.len()).filter(|i| faults[*i].what.damages_disk().is_some()).collect();
+    let kept: BTreeSet<usize> = (0..damages.min(planned.len() as u64))
+        .map(|_| planned.swap_remove(keep.below(planned.len() as u64) as usize))
+        .collect();
+    damages -= kept.len() as u64;
+    let mut position = 0..;
+    faults.retain(|f| position.next().is_some_and(|i| kept.contains(&i)) || f.what.damages_disk().is_none());
     faults.extend(scenes::of_seed(seed, swarm.scene, cluster, horizon_ms, &mut damages));
     faults.sort_by_key(|f| f.at_ms);
     faults
@@ -321,7 +333,13 @@ fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
         30 => What::RotSnapshot { node },
         31 => What::MisdirectWrites { node, times: 1 + d.below(3) as u32 },
         32 => What::MisdirectReads { node, times: 1 + d.below(3) as u32 },
-        _ => What::RollingRestart { every_ms: 200 + d.below(2 * cluster.election_timeout_ms) },
+        33 => What::RollingRestart { every_ms: 200 + d.below(2 * cluster.election_timeout_ms) },
+        34 => {
+            let every_ms = 200 + d.below(4 * cluster.election_timeout_ms);
+            What::RollingUpgrade { every_ms, back: d.chance(0.3) }
+        }
+        35 => What::Downgrade { node },
+        _ => What::OldDisk { node },
     }
 }
 

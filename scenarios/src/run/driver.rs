@@ -1,5 +1,6 @@
 //! The machines of a run, who is on them, and what happens when.
 
+use super::older_disks::OlderDisks;
 use super::{Options, Outcome};
 use crate::client::{Client, Signals};
 use crate::leaks;
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
 use synod_checkers::history::{Header, History};
-use synod_node::{Config, Member, Stopped};
+use synod_node::{Config, Error, Member, Stopped};
 use synod_sim::{Dice, DiskConfig, DiskImage, Host, World};
+use synod_types::version::CLUSTER_VERSION;
 use synod_types::{Instant, Mutants, NodeId, Term};
 use tokio::sync::Notify;
 
@@ -49,8 +51,16 @@ pub(super) struct Driver<'a> {
     pub stops: BTreeMap<u8, Arc<Notify>>,
     /// Disks of members that were given another's.
     pub swapped: BTreeMap<u8, DiskImage>,
-    /// Members that a rolling restart has still to come to, and when.
-    pub restarts: BTreeMap<Instant, u8>,
+    pub older_disks: OlderDisks,
+    /// Members that are to be asked to stop, when, and the newest cluster version that their program supports then, if
+    /// they get another.
+    pub restarts: BTreeSet<(Instant, u8, Option<u32>)>,
+    /// The newest cluster version that each member's program supports.
+    pub programs: BTreeMap<u8, u32>,
+    /// What downgraded members had, by the fault's number.
+    pub downgraded: BTreeMap<usize, u32>,
+    /// Members that refused to run with the program that they have.
+    pub refused: Arc<Mutex<BTreeSet<u8>>>,
     /// When whom a hunt paused goes on: the key in `hit`.
     pub resumes: BTreeSet<(Instant, usize)>,
     /// Whom a fault that names "the leader" hit.
@@ -94,7 +104,11 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         active: BTreeSet::new(),
         stops: BTreeMap::new(),
         swapped: BTreeMap::new(),
-        restarts: BTreeMap::new(),
+        older_disks: OlderDisks::default(),
+        restarts: BTreeSet::new(),
+        programs: (1..=plan.cluster.nodes).map(|node| (node, plan.cluster.version)).collect(),
+        downgraded: BTreeMap::new(),
+        refused: Arc::default(),
         resumes: BTreeSet::new(),
         hit: BTreeMap::new(),
         kinds: BTreeMap::new(),
@@ -220,6 +234,9 @@ impl Driver<'_> {
         config.reap_every = REAP_EVERY;
         Arc::make_mut(&mut config.zookeeper).extended_types = true;
         config.trace = true;
+        config.cluster_version = self.programs[&node];
+        let supported = config.cluster_version;
+        let refused = self.refused.clone();
         config.mutants = self.mutants;
         // It finds out now, whatever ended it.
         if self.watcher.is_suspect(node) {
@@ -242,8 +259,16 @@ impl Driver<'_> {
                     }
                     match member.stopped().await {
                         Stopped::Broken(why) => (why, false),
+                        Stopped::Outgrown(why) => {
+                            refused.lock().expect("not poisoned").insert(node);
+                            (why, watcher.raised() > supported)
+                        }
                         why => (why.to_string(), true),
                     }
+                }
+                Err(error @ Error::Version { .. }) => {
+                    refused.lock().expect("not poisoned").insert(node);
+                    (error.to_string(), watcher.raised() > supported)
                 }
                 Err(error) => (error.to_string(), error.is_disk()),
             };
@@ -254,6 +279,7 @@ impl Driver<'_> {
 
     /// Starts members that are down and may be up.
     pub fn supervise(&mut self) {
+        self.take_out_older_disks();
         let now = self.world.now();
         for node in 1..=self.plan.cluster.nodes {
             if self.world.is_running(self.host(node)) {
@@ -263,6 +289,11 @@ impl Driver<'_> {
             let until = *self.down_until.entry(node).or_insert(now + RESTART_DELAY);
             if now >= until {
                 self.down_until.remove(&node);
+                // What its operator does who reads why it does not run.
+                if self.refused.lock().expect("not poisoned").remove(&node) {
+                    self.remark(format!("node {node} refused to run with an old program and gets the newest"));
+                    self.programs.insert(node, CLUSTER_VERSION);
+                }
                 self.remark(format!("start node {node}"));
                 self.start(node);
             }

@@ -4,8 +4,9 @@ use super::driver::{Driver, Hunting, RESTART_DELAY};
 use crate::plan::{Fault, Hunt, Place, What};
 use std::path::PathBuf;
 use std::time::Duration;
-use synod_sim::{Dice, Fall, LinkConfig, Trigger};
+use synod_sim::{Dice, DiskImage, Fall, LinkConfig, Trigger};
 use synod_types::Instant;
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
 
 /// Keys in `Driver::hit` from here on are a hunt's.
 const HUNTED: usize = 1_000_000;
@@ -24,7 +25,8 @@ impl Driver<'_> {
             (_, Some(node)) if self.too_much(node) => Some("no more disks may be lost before others have recovered"),
             (What::SwapDisk { node, with }, _)
                 // A disk that never belonged to a voter has no owner's name on it yet.
-                if [node, with].iter().any(|n| self.swapped.contains_key(n)) || !self.watcher.is_sound(*with) =>
+                if [node, with].iter().any(|n| self.swapped.contains_key(n) || self.older_disks.has(**n))
+                    || !self.watcher.is_sound(*with) =>
             {
                 Some("there is nothing to swap")
             }
@@ -94,6 +96,7 @@ impl Driver<'_> {
                 self.world.wipe(self.host(*node));
                 self.watcher.disk_lost(*node);
             }
+            What::OldDisk { node } => self.keep_disk(i, *node),
             What::Rot { node } => {
                 self.take_down(*node, until, false);
                 self.rot(*node, false);
@@ -156,8 +159,25 @@ impl Driver<'_> {
             What::RollingRestart { every_ms } => {
                 let now = self.world.now();
                 for (turn, node) in (0..).zip(1..=self.plan.cluster.nodes) {
-                    self.restarts.insert(now + Duration::from_millis(every_ms * turn), node);
+                    self.restarts.insert((now + Duration::from_millis(every_ms * turn), node, None));
                 }
+            }
+            What::RollingUpgrade { every_ms, back } => {
+                let now = self.world.now();
+                let last = self.plan.cluster.nodes - u8::from(*back);
+                let forth = (1..=last).map(|node| (node, CLUSTER_VERSION));
+                let return_to = |node| (node, self.programs[&node]);
+                let turns: Vec<_> = match back {
+                    true => forth.chain((1..=last).rev().map(return_to)).collect(),
+                    false => forth.collect(),
+                };
+                for (turn, (node, program)) in (0..).zip(turns) {
+                    self.restarts.insert((now + Duration::from_millis(every_ms * turn), node, Some(program)));
+                }
+            }
+            What::Downgrade { node } => {
+                self.downgraded.insert(i, self.programs[node]);
+                self.restarts.insert((self.world.now(), *node, Some(CLUSTER_VERSION_MIN)));
             }
         }
     }
@@ -179,6 +199,8 @@ impl Driver<'_> {
             What::DiskFull { node } => self.world.fill_disk(self.host(*node), false),
             What::Fall { node, .. } => drop(self.world.disarm(self.host(*node))),
             What::SwapDisk { node, .. } => self.give_back(*node),
+            What::Downgrade { node } => self.take_back(i, *node),
+            What::OldDisk { node } => self.put_in_older(i, *node),
             _ => {}
         }
     }
@@ -191,13 +213,25 @@ impl Driver<'_> {
         self.take_down(node, self.world.now() + RESTART_DELAY, false);
     }
 
-    /// A member gets its own disk back.
+    /// A member gets its own disk back, if another's is in its place.
     pub fn give_back(&mut self, node: u8) {
-        let Some(own) = self.swapped.remove(&node) else { return };
+        if let Some(own) = self.swapped.remove(&node) {
+            self.put_in(node, own);
+        }
+    }
+
+    pub fn put_in(&mut self, node: u8, own: DiskImage) {
         self.world.crash(self.host(node));
         self.watcher.ended(node);
         self.world.restore_disk(self.host(node), own);
         self.down_until.insert(node, self.world.now() + RESTART_DELAY);
+    }
+
+    /// A member gets the program back that it had before it was downgraded.
+    pub fn take_back(&mut self, i: usize, node: u8) {
+        if let Some(program) = self.downgraded.remove(&i) {
+            self.restarts.insert((self.world.now(), node, Some(program)));
+        }
     }
 
     fn resume(&mut self, i: usize) {
@@ -214,12 +248,13 @@ impl Driver<'_> {
             self.resumes.pop_first();
             self.resume(i);
         }
-        while let Some((when, node)) = self.restarts.pop_first() {
-            if when > now {
-                self.restarts.insert(when, node);
-                break;
-            }
+        while let Some((when, node, program)) = self.restarts.first().copied().filter(|(when, ..)| *when <= now) {
+            self.restarts.remove(&(when, node, program));
             self.remark(format!("node {node} is asked to stop"));
+            if let Some(program) = program {
+                self.remark(format!("node {node} gets the program of cluster version {program}"));
+                self.programs.insert(node, program);
+            }
             self.down_until.entry(node).or_insert(now + RESTART_DELAY);
             if let Some(asked) = self.stops.get(&node) {
                 asked.notify_one();
@@ -259,7 +294,7 @@ impl Driver<'_> {
     /// When something that goes on is due next after `now`, as far as one can tell.
     pub fn recurs_at(&self, now: Instant) -> Option<Instant> {
         let resumes = self.resumes.first().map(|(at, _)| *at);
-        let restarts = self.restarts.keys().next().copied();
+        let restarts = self.restarts.first().map(|(at, ..)| *at);
         let flaps = self.flaps.values().min().copied();
         let strikes = self.hunts.values().filter_map(|hunting| {
             let (_, _, since, hit) = hunting.prey?;
@@ -298,7 +333,7 @@ impl Driver<'_> {
 
     /// Whether damage to this member's disk would leave fewer sound ones than a majority: what was acknowledged could
     /// then be lost lawfully.
-    fn too_much(&self, node: u8) -> bool {
+    pub fn too_much(&self, node: u8) -> bool {
         let nodes = self.plan.cluster.nodes;
         let unsound = self.watcher.unsound(nodes) + usize::from(self.watcher.is_sound(node));
         unsound > usize::from(nodes - 1) / 2
@@ -353,7 +388,7 @@ impl Driver<'_> {
         }
     }
 
-    fn take_down(&mut self, node: u8, until: Instant, power: bool) {
+    pub fn take_down(&mut self, node: u8, until: Instant, power: bool) {
         // A dead process is not paused any more.
         if self.hit.values().any(|n| *n == node) {
             self.hit.retain(|_, n| *n != node);

@@ -88,6 +88,8 @@ impl Driver<'_> {
             }
         }
         self.restarts.clear();
+        self.take_out_older_disks();
+        self.forget_older_disks();
         self.mend_links();
         for node in 1..=self.plan.cluster.nodes {
             let host = self.host(node);

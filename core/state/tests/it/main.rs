@@ -14,5 +14,6 @@ mod reaping;
 mod sessions;
 mod sets;
 mod snapshot;
+mod versions;
 mod world;
 mod zxids;

@@ -129,6 +129,7 @@ impl Naive {
                 self.end(*session, told);
                 Ok(Applied::Done)
             }
+            Command::RaiseVersion { .. } => Ok(Applied::Done),
             Command::Reap { path } => {
                 if self.due(time).contains(path) {
                     self.erase(path, told);

@@ -4,6 +4,7 @@ use crate::random::{agree, steps};
 use bytes::Bytes;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use synod_state::State;
+use synod_types::version::CLUSTER_VERSION;
 use synod_types::{Mutant, Mutants};
 
 fn noticed(mutants: Mutants) -> bool {
@@ -11,7 +12,7 @@ fn noticed(mutants: Mutants) -> bool {
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let run = |steps: Vec<_>| {
         let mut state = State::new(mutants, Bytes::new());
-        state.set_member(3);
+        state.set_member(3, CLUSTER_VERSION);
         agree(state, &steps)
     };
     runner.run(&steps(), run).is_err()

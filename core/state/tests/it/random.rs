@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::sync::Arc;
 use synod_state::{Answer, Query, State};
 use synod_types::session::Owner;
+use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
 use synod_types::znode::CreateMode;
 use synod_types::{Acl, Command, ErrorCode, Identity, Mutants, NodeId, Origin, Proposal, SessionId, Term, WriteOp};
 
@@ -122,6 +123,7 @@ fn command() -> BoxedStrategy<Command> {
         1 => (session(), owner()).prop_map(|(session, owner)| Command::CloseSession { session, owner }),
         1 => (session(), owner()).prop_map(|(session, owner)| Command::ExpireSession { session, owner }),
         2 => path().prop_map(|path| Command::Reap { path }),
+        1 => (CLUSTER_VERSION_MIN..=CLUSTER_VERSION).prop_map(|to| Command::RaiseVersion { to }),
         40 => (session(), owner(), identities(), write())
             .prop_map(|(session, owner, identities, op)| Command::Write { session, owner, identities, op }),
     ]

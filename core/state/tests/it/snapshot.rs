@@ -4,6 +4,7 @@ use crate::world::{World, acl, create_with};
 use synod_state::{RestoreError, State};
 use synod_types::Mutants;
 use synod_types::record::Record;
+use synod_types::version::CLUSTER_VERSION;
 use synod_types::znode::CreateMode;
 
 fn some() -> Vec<Record> {
@@ -99,9 +100,11 @@ fn whatever_is_altered_is_noticed() {
 }
 
 #[test]
-fn a_newer_version_is_refused() {
-    let mut records = some();
-    let Record::Header(header) = &mut records[0] else { panic!() };
-    header.version += 1;
-    assert_eq!(restore(records), Err(RestoreError::Version(2)));
+fn a_version_that_nobody_knows_is_refused() {
+    for version in [0, CLUSTER_VERSION + 1] {
+        let mut records = some();
+        let Record::Header(header) = &mut records[0] else { panic!() };
+        header.version = version;
+        assert_eq!(restore(records), Err(RestoreError::Version(version)));
+    }
 }

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use std::sync::Arc;
-use synod_types::peer::{Greeting, PeerMessage};
+use synod_types::peer::{Greeting, PeerMessage, Promise};
 use synod_types::raft::{Body, Entry, HardState, Message, SnapshotMeta};
 use synod_types::record::{Header, Lifetime, Record, SessionRecord, ZnodeRecord};
 use synod_types::session::Owner;
@@ -132,6 +132,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Write { session, owner, identities: identities.into(), op }
         }),
         text().prop_map(|path| Command::Reap { path }),
+        any::<u32>().prop_map(|to| Command::RaiseVersion { to }),
     ]
 }
 
@@ -217,8 +218,18 @@ fn raft_body() -> impl Strategy<Value = Body<Arc<Proposal>>> {
 }
 
 pub(super) fn greeting() -> impl Strategy<Value = Greeting> {
-    (any::<u32>(), any::<u64>(), node(), node(), any::<u64>())
-        .prop_map(|(version, cluster, from, to, incarnation)| Greeting { version, cluster, from, to, incarnation })
+    let promise = (term(), index(), any::<bool>()).prop_map(|(term, index, voted)| Promise { term, index, voted });
+    (any::<[u32; 2]>(), any::<u64>(), node(), node(), any::<u64>(), option::of(promise)).prop_map(
+        |([version, cluster_version], cluster, from, to, incarnation, promise)| Greeting {
+            version,
+            cluster,
+            from,
+            to,
+            incarnation,
+            cluster_version,
+            promise,
+        },
+    )
 }
 
 pub(super) fn peer_message() -> impl Strategy<Value = PeerMessage> {
@@ -257,9 +268,11 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
                 digest,
             })
         }),
-        (session(), any::<[u8; 16]>(), any::<u32>(), owner()).prop_map(|(session, password, timeout_ms, owner)| {
-            Record::Session(SessionRecord { session, password, timeout_ms, owner })
-        }),
+        (session(), any::<[u8; 16]>(), any::<u32>(), owner(), any::<i64>()).prop_map(
+            |(session, password, timeout_ms, owner, opened_ms)| {
+                Record::Session(SessionRecord { session, password, timeout_ms, owner, opened_ms })
+            }
+        ),
         acl().prop_map(|acl| Record::Acl(acl.into())),
         (text(), option::of(data()), any::<u32>(), lifetime(), any::<[i64; 5]>(), any::<[i32; 3]>()).prop_map(
             |(path, data, acl, lifetime, long, int)| {
