@@ -195,11 +195,6 @@ impl Watcher {
         self.lock().suspects.contains(&node)
     }
 
-    /// The present incarnation of a member, as last seen.
-    pub fn incarnation(&self, node: u8) -> Option<u64> {
-        self.lock().incarnations.get(&node).copied()
-    }
-
     /// The newest cluster version that was proposed.
     pub fn raised(&self) -> u32 {
         self.lock().raised

@@ -259,28 +259,6 @@ impl What {
         )
     }
 
-    /// Whether it comes between members that would talk while it lasts. Connections that it ended are soon replaced.
-    pub fn hampers_talk(&self) -> bool {
-        matches!(
-            self,
-            What::Partition { .. }
-                | What::PartialPartition { .. }
-                | What::OneWay { .. }
-                | What::IsolateLeader
-                | What::HuntLeaders { .. }
-                | What::HuntCandidates { .. }
-                | What::Flap { .. }
-                | What::Delay { .. }
-                | What::Loss { .. }
-                | What::Pause { .. }
-                | What::PauseLeader
-                | What::Suspend { .. }
-                | What::SlowLink { .. }
-                | What::Corrupt { .. }
-                | What::SynTimeout { .. }
-        )
-    }
-
     /// Whether something that was durable is lost: plans bound how many machines suffer it, and the driver does again.
     pub fn damages_disk(&self) -> Option<u8> {
         match self {

@@ -76,7 +76,8 @@ impl Driver<'_> {
                 self.world.misdirect_writes(self.host(*node), *times);
             }
             What::MisdirectReads { node, times } => {
-                self.take_down(*node, until, false);
+                // It starts while its reads go astray.
+                self.take_down(*node, self.world.now() + RESTART_DELAY, false);
                 self.watcher.disk_lost(*node);
                 self.world.misdirect_reads(self.host(*node), *times);
             }

@@ -6,6 +6,7 @@
 //! anything; that is a broken promise if those who could tell were there, and otherwise a fault that was held back.
 
 use super::driver::Driver;
+use crate::plan::What;
 use std::collections::{BTreeMap, BTreeSet};
 use synod_checkers::Finding;
 use synod_sim::DiskImage;
@@ -13,18 +14,16 @@ use synod_sim::DiskImage;
 /// The disks that are in no machine.
 #[derive(Default)]
 pub(super) struct OlderDisks {
-    /// As they were when a fault began, by its number, with everyone's incarnations of that moment.
-    kept: BTreeMap<usize, (DiskImage, Vec<Option<u64>>)>,
+    /// As they were when a fault began, by its number.
+    kept: BTreeMap<usize, DiskImage>,
     /// What members had that have an older one now and did not come up yet.
     own: BTreeMap<u8, OwnDisk>,
 }
 
 struct OwnDisk {
     image: DiskImage,
-    /// Everyone's incarnations when the older one was kept.
-    then: Vec<Option<u64>>,
-    /// The faults that went on when it was put in, if the others could tell the member what it had promised.
-    tellable: Option<BTreeSet<usize>>,
+    /// Who could tell what the member had promised when the older one was put in, and the faults that went on.
+    could_tell: Option<(u8, BTreeSet<usize>)>,
 }
 
 impl OlderDisks {
@@ -34,46 +33,46 @@ impl OlderDisks {
 }
 
 impl Driver<'_> {
-    fn incarnations(&self) -> Vec<Option<u64>> {
-        (1..=self.plan.cluster.nodes).map(|node| self.watcher.incarnation(node)).collect()
-    }
-
     /// Keeps the disk of a member, to be put in later.
     pub fn keep_disk(&mut self, i: usize, node: u8) {
         self.watcher.keep_disk(node);
-        let kept = (self.world.disk_image(self.host(node)), self.incarnations());
-        self.older_disks.kept.insert(i, kept);
+        self.older_disks.kept.insert(i, self.world.disk_image(self.host(node)));
     }
 
     /// The disk is put in that a member had when the fault began.
     pub fn put_in_older(&mut self, i: usize, node: u8) {
-        let Some((image, then)) = self.older_disks.kept.remove(&i) else { return };
-        let other = self.swapped.contains_key(&node) || self.older_disks.has(node);
-        if other || self.too_much(node) || self.watcher.is_suspect(node) {
+        let Some(image) = self.older_disks.kept.remove(&i) else { return };
+        if self.older_disks.has(node) {
+            return;
+        }
+        if self.swapped.contains_key(&node) || self.too_much(node) || self.watcher.is_suspect(node) {
             self.remark(format!("node {node} keeps its disk: no more may be lost before others have recovered"));
             *self.kinds.entry("held back:old-disk".into()).or_default() += 1;
             return self.watcher.forget_disk(node);
         }
-        let tellable = self.others_can_tell(node, &then).then(|| self.active.clone());
+        let could_tell = self.who_can_tell(node).map(|leader| (leader, self.active.clone()));
         self.take_down(node, self.world.now(), true);
         let own = self.world.disk_image(self.host(node));
-        self.older_disks.own.insert(node, OwnDisk { image: own, then, tellable });
+        self.older_disks.own.insert(node, OwnDisk { image: own, could_tell });
         self.world.restore_disk(self.host(node), image);
         self.watcher.older_disk(node);
     }
 
-    /// Whether the others have run since then, and nothing comes between them and this member.
-    fn others_can_tell(&self, node: u8, then: &[Option<u64>]) -> bool {
+    /// The leader that knows best what a member acknowledged, if it runs and nothing comes between the two.
+    fn who_can_tell(&self, node: u8) -> Option<u8> {
         let c = &self.plan.cluster;
-        let calm = c.loss == 0.0 && 4 * c.tail.1 < c.election_timeout_ms && self.hit.is_empty();
-        let talks = !self.active.iter().any(|i| self.plan.faults[*i].what.hampers_talk());
-        let mut others = (1..=c.nodes).zip(then).filter(|(other, _)| *other != node);
-        calm && talks
-            && others.all(|(other, then)| {
-                let host = self.host(other);
-                let same = self.watcher.incarnation(other) == *then;
-                same && self.world.is_running(host) && !self.world.is_blocked(host, self.host(node))
-            })
+        let leader = self.watcher.knows_promise_of(node)?;
+        let concerned = |n: &u8| *n == node || *n == leader;
+        let hampered = self.active.iter().map(|i| &self.plan.faults[*i].what).any(|what| {
+            let slows = matches!(what, What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. });
+            let breaks = matches!(what, What::Corrupt { .. } | What::Flap { .. });
+            (slows || breaks) && what.members().iter().any(concerned)
+        });
+        let (host, peer) = (self.host(node), self.host(leader));
+        let paused = self.hit.values().any(concerned);
+        let calm = c.loss == 0.0 && 4 * c.tail.1 < c.election_timeout_ms;
+        let reached = self.world.is_running(peer) && !self.world.is_blocked(host, peer);
+        (calm && reached && !hampered && !paused).then_some(leader)
     }
 
     /// A member that came back as a voter with an older disk gets its own back before it can do harm. If those were at
@@ -83,7 +82,9 @@ impl Driver<'_> {
         for (node, behind) in unnoticed {
             let Some(own) = self.older_disks.own.remove(&node) else { continue };
             self.remark(format!("node {node} votes with an older disk, its own is put back"));
-            if behind && own.tellable.as_ref() == Some(&self.active) && self.others_can_tell(node, &own.then) {
+            let can_tell = self.who_can_tell(node).map(|leader| (leader, self.active.clone()));
+            self.watcher.forget_disk(node);
+            if behind && can_tell.is_some() && can_tell == own.could_tell {
                 let sentence = format!(
                     "at {:.6} s member {node} came back with an older disk, without what it had acknowledged, and votes",
                     self.world.now().0 as f64 / 1e9

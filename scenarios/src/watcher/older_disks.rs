@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 pub(super) struct Older {
     /// The term and index up to which a leader knows that the member has its entries.
     acknowledged: (Term, Index),
+    /// That leader and its incarnation.
+    known_to: Option<(u8, u64)>,
     /// The older disk is in the machine.
     is_in: bool,
 }
@@ -17,13 +19,20 @@ pub(super) struct Older {
 impl Watcher {
     /// From now on it counts what a member acknowledges: its disk of this moment may be put back.
     pub fn keep_disk(&self, node: u8) {
-        self.lock().older.insert(node, Older::default());
+        self.lock().older.entry(node).or_default();
     }
 
     /// The disk is in the machine again: at its next start the member has to notice.
     pub fn older_disk(&self, node: u8) {
         self.disk_lost(node);
         self.lock().older.entry(node).or_default().is_in = true;
+    }
+
+    /// Whether that leader still runs to whom the member acknowledged most; who it is.
+    pub fn knows_promise_of(&self, node: u8) -> Option<u8> {
+        let watched = self.lock();
+        let (leader, incarnation) = watched.older.get(&node)?.known_to?;
+        (watched.incarnations.get(&leader) == Some(&incarnation)).then_some(leader)
     }
 
     /// Members with an older disk that have not come up since.
@@ -47,21 +56,27 @@ impl Watched {
         if raft.role() == Role::Leader {
             for (peer, progress) in raft.progress().filter(|(_, p)| !p.recovering) {
                 let own = raft.term_at(progress.matched) == Some(raft.term());
-                if let (Some(older), true) = (self.older.get_mut(&peer.0), own) {
-                    older.acknowledged = older.acknowledged.max((raft.term(), progress.matched));
+                let acknowledged = (raft.term(), progress.matched);
+                if let Some(older) = self.older.get_mut(&peer.0).filter(|o| own && o.acknowledged < acknowledged) {
+                    older.acknowledged = acknowledged;
+                    older.known_to = Some((node, replica.config().incarnation));
                 }
             }
         }
-        if let Some(older) = self.older.get(&node).filter(|older| older.is_in) {
+        if let Some(older) = self.older.get_mut(&node).filter(|older| older.is_in) {
             let disk = raft.durable_hard_state();
             let holds = (disk.term, (raft.last_term(), raft.last_index()));
             let (term, index) = older.acknowledged;
             let behind = holds.0 < term || holds.0 == term && holds.1 < (term, index);
-            if !raft.is_recovering() {
-                self.unnoticed.push((node, behind));
-                wake.notify_one();
+            match raft.is_recovering() {
+                true => drop(self.older.remove(&node)),
+                // Nobody looks a second time before the driver has done something about it.
+                false => {
+                    older.is_in = false;
+                    self.unnoticed.push((node, behind));
+                    wake.notify_one();
+                }
             }
-            self.older.remove(&node);
         }
     }
 }
