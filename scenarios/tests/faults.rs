@@ -39,6 +39,8 @@ fn fault(at_ms: u64, for_ms: u64, what: What) -> Fault {
 fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
     let node = 2;
     let (a, b) = (1, 2);
+    let leads = |step: &str| step.strip_prefix("node ")?.strip_suffix(" leads in term 1")?.parse().ok();
+    let leader: u8 = outcome(&plan(vec![])).steps.iter().find_map(|(_, step)| leads(step)).expect("a leader");
     let resets = |what: What| (what, vec![fault(3_100, 0, What::Reset { a, b })]);
     let (syn_timeout, reset) = resets(What::SynTimeout { a, b });
     let hunt = What::HuntLeaders { how: Hunt::Isolate, after_ms: 0, hold_ms: 1_000 };
@@ -55,7 +57,8 @@ fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
         (What::Delay { node, by_ms: 50 }, "plan:delay", vec![]),
         (What::Loss { node, rate: 0.1 }, "loss", vec![]),
         (What::Reset { a, b }, "reset", vec![]),
-        (What::HalfOpen { a, b }, "late delivery", vec![]),
+        // The follower hears nothing any more, and nothing tells it why.
+        (What::HalfOpen { a: leader, b: 1 + leader % 3 }, "raft.pre_vote", vec![]),
         (What::Crash { node }, "crash", vec![]),
         (What::CrashLeader, "crash", vec![]),
         (What::Pause { node }, "pause", vec![]),

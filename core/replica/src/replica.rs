@@ -292,7 +292,11 @@ impl Replica {
                 RaftOutput::Store { meta, offset, data, done } => out.push(Output::Store { meta, offset, data, done }),
                 RaftOutput::SetTimer(kind) => out.push(Output::SetTimer(kind)),
                 RaftOutput::CancelTimer(kind) => out.push(Output::CancelTimer(kind)),
-                RaftOutput::ReadReady { context, index } => self.sync_ready(context, index, out),
+                RaftOutput::ReadReady { context, index } => {
+                    if !self.leads_still(now, context, out) {
+                        self.sync_ready(context, index, out);
+                    }
+                }
                 RaftOutput::ReadRefused { context } => self.sync_refused(context),
                 RaftOutput::Refused { payloads } => self.refused(now, payloads, out),
                 RaftOutput::RoleChanged { role, term, leader } => self.role_changed(now, role, term, leader, out),

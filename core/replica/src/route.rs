@@ -161,6 +161,7 @@ impl Replica {
         }
         if role != Role::Leader && was.0 == Role::Leader {
             self.sessions.stop_leading();
+            self.report_signs();
             // Until the new leader confirms, as much trust as a fresh follower has.
             self.sessions.confirmed_at = now.instant;
         }

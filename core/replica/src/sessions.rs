@@ -1,6 +1,9 @@
 //! The time of sessions. The leader keeps a deadline a session; followers report whose clients they heard from, and
 //! answer a ping only once the leader has confirmed the report. An expiry is a proposal like any other.
 //!
+//! A leader answers a ping, and confirms a report, once a majority has said after it that it still leads: no clock tells
+//! it how long it was paused or suspended.
+//!
 //! A session never ends before its last answered ping plus its timeout, as long as no leader's clock runs fast by more
 //! than [`CLOCK_DRIFT_PPM_MAX`]. A new leader takes every session as heard of `GRACE` election timeouts after its
 //! election, later than a deposed leader can go on confirming reports (its check for a majority comes every E, and a
@@ -38,6 +41,9 @@ pub(crate) struct Sessions {
     /// When the latest report was sent that the leader has confirmed.
     pub confirmed_at: Instant,
     report: Option<Report>,
+    /// Leader: signs of life that are to be confirmed with the next round, and those under way with its context.
+    signs: Vec<Sign>,
+    confirming: Option<(u64, Vec<Sign>)>,
     reports: u64,
     reported_at: Instant,
     /// Leader only: since when.
@@ -60,6 +66,15 @@ struct Report {
     pings: Vec<(ConnectionId, u64)>,
 }
 
+/// Somebody was heard from, and wants to know that the leader knows.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// A client here.
+    Ping { connection: ConnectionId, tag: u64 },
+    /// A follower, with those that it has heard from.
+    Report { to: NodeId, sequence: u64 },
+}
+
 impl Sessions {
     pub fn new(now: Instant) -> Sessions {
         Sessions {
@@ -72,6 +87,8 @@ impl Sessions {
             confirmed_at: now,
             leads_since: now,
             report: None,
+            signs: Vec::new(),
+            confirming: None,
             reports: 0,
             reported_at: now,
             heard: BTreeMap::new(),
@@ -175,16 +192,73 @@ impl Replica {
         if mute {
             c.unreported = false;
         }
-        if self.role == Role::Leader || mute {
-            let expiring = c.session.is_some_and(|s| self.sessions.expiring.contains(&s));
-            if !expiring {
-                let zxid = self.state.zxid();
-                out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
+        let sign = Sign::Ping { connection, tag };
+        match self.role {
+            _ if mute => self.confirm(sign, out),
+            Role::Leader => self.sign_of_life(now, sign, out),
+            _ => {
+                c.ping = Some(tag);
+                self.report(now, out);
             }
+        }
+    }
+
+    /// Leader: a sign of life is confirmed when a majority has said after it that this member still leads. Otherwise one
+    /// that stood still, while another was elected and let the session's time run out, would confirm it when it wakes up.
+    fn sign_of_life(&mut self, now: Now, sign: Sign, out: &mut Vec<Output>) {
+        if self.config.mutants.on(Mutant::SessionConfirmBlind) {
+            return self.confirm(sign, out);
+        }
+        self.sessions.signs.push(sign);
+        self.ask_whether_leading(now, out);
+    }
+
+    fn ask_whether_leading(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.sessions.confirming.is_some() || self.sessions.signs.is_empty() {
             return;
         }
-        c.ping = Some(tag);
-        self.report(now, out);
+        self.requests += 1;
+        let context = self.requests;
+        self.sessions.confirming = Some((context, std::mem::take(&mut self.sessions.signs)));
+        self.raft(now, RaftInput::ReadIndex { context }, out);
+    }
+
+    /// A question was answered; whether it was that one.
+    pub(crate) fn leads_still(&mut self, now: Now, context: u64, out: &mut Vec<Output>) -> bool {
+        let Some((_, signs)) = self.sessions.confirming.take_if(|(asked, _)| *asked == context) else { return false };
+        for sign in signs {
+            self.confirm(sign, out);
+        }
+        self.ask_whether_leading(now, out);
+        true
+    }
+
+    fn confirm(&mut self, sign: Sign, out: &mut Vec<Output>) {
+        match sign {
+            Sign::Report { to, sequence } => {
+                out.push(Output::Send { to, message: PeerMessage::TouchReply { sequence } })
+            }
+            Sign::Ping { connection, tag } => {
+                let Some(c) = self.connections.get(&connection) else { return };
+                if !c.session.is_some_and(|s| self.sessions.expiring.contains(&s)) {
+                    let zxid = self.state.zxid();
+                    out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
+                }
+            }
+        }
+    }
+
+    /// No leader any more: pings that are not confirmed become a follower's, who reports them.
+    pub(crate) fn report_signs(&mut self) {
+        let under_way = self.sessions.confirming.take().map(|(_, signs)| signs);
+        for sign in under_way.into_iter().flatten().chain(std::mem::take(&mut self.sessions.signs)) {
+            if let Sign::Ping { connection, tag } = sign
+                && let Some(c) = self.connections.get_mut(&connection)
+            {
+                c.ping.get_or_insert(tag);
+                c.unreported = true;
+            }
+        }
     }
 
     /// Tells the leader whom this follower has heard from; one report at a time.
@@ -244,7 +318,7 @@ impl Replica {
         for session in sessions {
             self.heard_of(now, session);
         }
-        out.push(Output::Send { to: from, message: PeerMessage::TouchReply { sequence } });
+        self.sign_of_life(now, Sign::Report { to: from, sequence }, out);
     }
 
     /// Leader: a session gave a sign of life, here or at a follower.

@@ -105,6 +105,7 @@ mutants! {
     SessionOwnNotHeard = "session.own_clients_not_heard": "the leader extends what followers report, and not the sessions of its own clients",
     SessionMoveIgnored = "session.moved_write_accepted": "a write over a session's older connection is accepted",
     SessionExpireEarly = "session.expire_early": "a session is expired at half of its timeout",
+    SessionConfirmBlind = "session.leader_confirms_blind": "a leader answers pings and reports without asking whether it still leads",
     SessionPingWithoutLeader = "session.ping_without_leader": "a follower answers pings that its leader never heard of",
     SessionWrongPassword = "session.any_password": "a session is resumed with any password",
     ReplicaReadOvertakesWrite = "replica.read_overtakes_write": "a read does not wait for the session's earlier writes",
