@@ -81,8 +81,8 @@ pub struct Watched {
     raised: u32,
 }
 
-/// How old an answer to a read may be, in election timeouts.
-const AGE_MAX: u32 = 6;
+/// How old an answer to a read may be, in halves of election timeouts.
+const AGE_MAX: u32 = 9;
 
 /// Called with a member's figures when they have changed: time, member, figures.
 pub type OnMember = Box<dyn FnMut(Instant, u8, &Seen) + Send>;
@@ -394,7 +394,7 @@ impl Watched {
 
     /// A member serves clients while a leader has confirmed it lately, and ends their connections when none has: what
     /// it answers to reads is so old at most. Two election timeouts of trust in a leader, as many in having been one,
-    /// and as many for the rest. Not judged: a member that has just slept, one that no log can help any more, and one
+    /// and half of one for the rest. Not judged: a member that has just slept, one that no log can help any more, and one
     /// whose disk is behind, for the leader waits for it while it goes on confirming it.
     fn check_age(&mut self, now: Instant, node: u8, election_timeout: Duration, outputs: &[Output]) {
         let slept = self.stepped_at.insert(node, now).is_some_and(|last| now.since(last) > election_timeout);
@@ -406,7 +406,7 @@ impl Watched {
         if !outputs.iter().any(reads) {
             return;
         }
-        let bound = AGE_MAX * election_timeout;
+        let bound = election_timeout * AGE_MAX / 2;
         let Some(applied) = self.members.get(&node).map(|seen| seen.applied) else { return };
         let Some((lacks, (_, _, at))) = self.entries.range(applied.next()..).next() else { return };
         let sent = self.members.values().filter(|m| m.role == Role::Leader).all(|leader| leader.first <= *lacks);

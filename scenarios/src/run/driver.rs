@@ -26,7 +26,7 @@ const OPERATION_STREAM: u64 = 20_000;
 /// How often the driver looks at the members; a new leader wakes it.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// Containers and TTL nodes are looked for so often.
-const REAP_EVERY: Duration = Duration::from_millis(700);
+const REAP_EVERY: Duration = Duration::from_millis(150);
 pub(super) const RESTART_DELAY: Duration = Duration::from_millis(200);
 
 /// The machines and what is known of them.
