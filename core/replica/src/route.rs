@@ -27,7 +27,8 @@ impl Replica {
     /// The leader, if what is sent to it now would leave: what is sent over a link that is down is lost, and nobody
     /// would be told.
     fn way_to_leader(&self) -> Option<NodeId> {
-        self.leader.filter(|leader| *leader == self.config.id || self.links_up.contains(leader))
+        let blind = self.config.mutants.on(Mutant::ReplicaForwardLinkDown);
+        self.leader.filter(|leader| *leader == self.config.id || self.links_up.contains(leader) || blind)
     }
 
     /// End of a turn.

@@ -294,7 +294,9 @@ impl Replica {
 
     /// What an unanswered report said is part of the next one.
     fn report_again(&mut self, report: Report) {
-        self.sessions.left.extend(report.sessions.iter().map(|session| (*session, report.sent_at)));
+        if !self.config.mutants.on(Mutant::SessionReportForgotten) {
+            self.sessions.left.extend(report.sessions.iter().map(|session| (*session, report.sent_at)));
+        }
         for (connection, tag) in report.pings {
             if let Some(c) = self.connections.get_mut(&connection) {
                 c.ping.get_or_insert(tag);
@@ -400,7 +402,7 @@ impl Replica {
         let mut again = std::mem::take(&mut self.sessions.syncs_refused);
         let waiting = &self.waiting;
         self.sessions.syncs_asked.retain(|context, _| waiting.contains_key(context));
-        if self.role != Role::Leader {
+        if self.role != Role::Leader && !self.config.mutants.on(Mutant::ReplicaSyncAskedOnce) {
             let patience = self.config.election_timeout;
             let late = self.sessions.syncs_asked.iter().filter(|(_, at)| now.instant.since(**at) > patience);
             again.extend(late.map(|(context, _)| *context));

@@ -107,6 +107,7 @@ mutants! {
     SessionExpireEarly = "session.expire_early": "a session is expired at half of its timeout",
     SessionConfirmBlind = "session.leader_confirms_blind": "a leader answers pings and reports without asking whether it still leads",
     SessionPingWithoutLeader = "session.ping_without_leader": "a follower answers pings that its leader never heard of",
+    SessionReportForgotten = "session.lost_report_forgotten": "whom a follower's lost report named is not in its next one",
     SessionWrongPassword = "session.any_password": "a session is resumed with any password",
     ReplicaReadOvertakesWrite = "replica.read_overtakes_write": "a read does not wait for the session's earlier writes",
     ReplicaSyncLocal = "replica.sync_local": "sync answers from the local state at once",
@@ -115,6 +116,9 @@ mutants! {
     ReplicaSyncUnapplied = "replica.sync_unapplied": "sync answers when its index is known, not when it is applied",
     ReplicaWriteOvertakesSync = "replica.write_overtakes_sync": "a write behind a sync does not wait for it",
     ReplicaOldIncarnation = "replica.outcome_of_old_incarnation": "the outcome of a request from before a restart answers the one that has its number now",
+    ReplicaForwardLinkDown = "replica.forward_into_dead_link": "a follower forwards writes into a link that is down",
+    ReplicaSyncAskedOnce = "replica.sync_asked_once": "a follower's sync whose answer was lost is not asked for again",
+    ReplicaRestoresGivenUp = "replica.restores_what_was_given_up": "a snapshot that consensus gave up takes the state's place",
     ReplicaLostWakeup = "replica.lost_wakeup": "a sync that waits for its index is not woken when that is applied",
     WatchCreatedLost = "watch.created_lost": "a watch on an absent node does not fire when it is created",
     WatchChildOnSet = "watch.child_fires_on_set": "a watch on children fires when data is set",
@@ -145,6 +149,9 @@ mutants! {
     ZkReadManyStops = "zk.read_many_stops": "several reads in one end with the first that fails",
     ControlDigestOff = "control.digest_check_off": "no bug: the comparison of digests is off; must survive",
 }
+
+// One bit each.
+const _: () = assert!(Mutant::ALL.len() <= u128::BITS as usize);
 
 /// The switches of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
