@@ -47,6 +47,8 @@ pub struct Shrunk {
 const PATIENCE_MAX: u64 = 16;
 /// Choices of a few pieces of a part that are tried at each size.
 const CHOICES: usize = 24;
+/// Pieces that a part is cut into before single ones are taken out.
+const COARSE: usize = 8;
 /// Of the dice that make them.
 const CHOICE_STREAM: u64 = 7_000;
 /// A plan is not cut shorter than this.
@@ -93,8 +95,7 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
     while search.patience <= PATIENCE_MAX {
         let before = search.best.clone();
         search.stretches();
-        search.faults();
-        search.operations();
+        search.parts();
         search.weather();
         search.clients();
         search.members();
@@ -109,6 +110,14 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
     let outcome = run_guarded(&search.best, Options::default());
     let finding = failure(&outcome, &search.fingerprint).ok_or("shrink: the smallest plan stopped failing")?;
     Ok(Shrunk { plan: search.best, finding, runs: search.runs, took: began.elapsed() })
+}
+
+/// How a list gets shorter.
+#[derive(Clone, Copy)]
+enum How {
+    Coarse,
+    Few,
+    Fine,
 }
 
 struct Search<'a> {
@@ -227,11 +236,15 @@ impl Search<'_> {
         }
     }
 
-    /// Takes out what can be taken out of a list: halves first, single ones last, and again after each success.
-    fn thin<T: Clone>(&mut self, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
+    /// Takes out what can be taken out of a list: halves first, the smallest of so many pieces last, and again after each
+    /// success.
+    fn thin<T: Clone>(&mut self, pieces: usize, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
         let mut size = list(&self.best).len().div_ceil(2);
         while size > 0 && !self.is_over() {
             let all = list(&self.best);
+            if all.len().div_ceil(size) > pieces {
+                return;
+            }
             let without = |at: usize| {
                 let rest = all.iter().enumerate().filter(|(i, _)| !(at..at + size).contains(i));
                 with(&self.best, rest.map(|(_, item)| item.clone()).collect())
@@ -249,39 +262,48 @@ impl Search<'_> {
         }
     }
 
-    /// Takes out of a list what can be taken out.
-    fn reduce<T: Clone>(&mut self, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
-        self.few(&list, &with);
-        self.thin(&list, &with);
-    }
-
-    fn faults(&mut self) {
-        self.reduce(|plan| plan.faults.clone(), |plan, faults| Plan { faults, ..plan.clone() });
-        self.reduce(
-            |plan| plan.fault_points.clone().into_iter().collect(),
-            |plan, points| Plan { fault_points: points.into_iter().collect(), ..plan.clone() },
-        );
-    }
-
-    fn operations(&mut self) {
-        if self.best.workload.script.is_none() {
-            while self.best.workload.operations > 1 {
-                let mut plan = self.best.clone();
-                plan.workload.operations /= 2;
-                if !self.try_with_other_dice(vec![plan]) {
-                    return;
-                }
+    /// Faults, fault points, operations: in large pieces first, then all but a few, then one by one.
+    fn parts(&mut self) {
+        for how in [How::Coarse, How::Few, How::Fine] {
+            self.reduce(how, |plan| plan.faults.clone(), |plan, faults| Plan { faults, ..plan.clone() });
+            self.reduce(
+                how,
+                |plan| plan.fault_points.clone().into_iter().collect(),
+                |plan, points| Plan { fault_points: points.into_iter().collect(), ..plan.clone() },
+            );
+            if self.best.workload.script.is_none() {
+                self.fewer_operations();
+                continue;
             }
-            return;
+            self.reduce(
+                how,
+                |plan| plan.workload.script.clone().unwrap_or_default(),
+                |plan, script| {
+                    let mut plan = plan.clone();
+                    plan.workload.script = Some(script);
+                    plan
+                },
+            );
         }
-        self.reduce(
-            |plan| plan.workload.script.clone().unwrap_or_default(),
-            |plan, script| {
-                let mut plan = plan.clone();
-                plan.workload.script = Some(script);
-                plan
-            },
-        );
+    }
+
+    fn reduce<T: Clone>(&mut self, how: How, list: impl Fn(&Plan) -> Vec<T>, with: impl Fn(&Plan, Vec<T>) -> Plan) {
+        match how {
+            How::Coarse => self.thin(COARSE, list, with),
+            How::Few => self.few(list, with),
+            How::Fine => self.thin(usize::MAX, list, with),
+        }
+    }
+
+    /// Where the clients choose for themselves.
+    fn fewer_operations(&mut self) {
+        while self.best.workload.operations > 1 {
+            let mut plan = self.best.clone();
+            plan.workload.operations /= 2;
+            if !self.try_with_other_dice(vec![plan]) {
+                return;
+            }
+        }
     }
 
     /// An ordinary network, ordinary disks, exact clocks, no small limits.
