@@ -18,6 +18,8 @@ fn path(write: usize) -> String {
 /// A cluster that has acknowledged some writes, one after the other, and who may ask it.
 async fn written(world: &World) -> (Cluster, Env) {
     let cluster = Cluster::start(world, 3);
+    // Who comes late to the founding has it elect a leader once more.
+    world.sleep(Duration::from_secs(5)).await;
     let client = world.env(world.host());
     let mut session = loop {
         match Session::open(&client, &cluster.servers(), 30_000).await {

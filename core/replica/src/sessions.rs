@@ -44,6 +44,8 @@ pub(crate) struct Sessions {
     /// Leader: signs of life that are to be confirmed with the next round, and those under way with its context.
     signs: Vec<Sign>,
     confirming: Option<(u64, Vec<Sign>)>,
+    /// When that was asked last.
+    asked_at: Instant,
     reports: u64,
     reported_at: Instant,
     /// Leader only: since when.
@@ -89,6 +91,7 @@ impl Sessions {
             report: None,
             signs: Vec::new(),
             confirming: None,
+            asked_at: now,
             reports: 0,
             reported_at: now,
             heard: BTreeMap::new(),
@@ -210,7 +213,10 @@ impl Replica {
             return self.confirm(sign, out);
         }
         self.sessions.signs.push(sign);
-        self.ask_whether_leading(now, out);
+        // Reports come all the time; they wait for each other.
+        if matches!(sign, Sign::Ping { .. }) {
+            self.ask_whether_leading(now, out);
+        }
     }
 
     fn ask_whether_leading(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -219,6 +225,7 @@ impl Replica {
         }
         self.requests += 1;
         let context = self.requests;
+        self.sessions.asked_at = now.instant;
         self.sessions.confirming = Some((context, std::mem::take(&mut self.sessions.signs)));
         self.raft(now, RaftInput::ReadIndex { context }, out);
     }
@@ -229,7 +236,9 @@ impl Replica {
         for sign in signs {
             self.confirm(sign, out);
         }
-        self.ask_whether_leading(now, out);
+        if self.sessions.signs.iter().any(|sign| matches!(sign, Sign::Ping { .. })) {
+            self.ask_whether_leading(now, out);
+        }
         true
     }
 
@@ -358,6 +367,9 @@ impl Replica {
             self.expire(now);
             self.reap(now);
             self.raise_version(now);
+            if now.instant.since(self.sessions.asked_at) >= self.config.election_timeout / 5 {
+                self.ask_whether_leading(now, out);
+            }
             if self.state.counter_nearly_full() && !self.transfer_asked {
                 // The zxid's counter must not run into its epoch: another leader opens a new one.
                 if let Some(to) = self.config.voters.iter().copied().find(|v| *v != self.config.id) {
