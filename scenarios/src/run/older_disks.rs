@@ -94,10 +94,16 @@ impl Driver<'_> {
             } else {
                 *self.kinds.entry("held back:old-disk".into()).or_default() += 1;
             }
-            self.put_in(node, own.image);
+            self.put_back(node, own);
         }
         let pending = self.watcher.with_older_disks();
         self.older_disks.own.retain(|node, _| pending.contains(node));
+    }
+
+    /// What the invariants saw last may have been the older disk, from before another loss: nothing is expected of it.
+    fn put_back(&mut self, node: u8, own: OwnDisk) {
+        self.put_in(node, own.image);
+        self.watcher.disk_lost(node);
     }
 
     /// Members that have not come up with an older disk get their own back.
@@ -105,7 +111,7 @@ impl Driver<'_> {
         self.older_disks.kept.clear();
         for (node, own) in std::mem::take(&mut self.older_disks.own) {
             self.watcher.forget_disk(node);
-            self.put_in(node, own.image);
+            self.put_back(node, own);
         }
     }
 }
