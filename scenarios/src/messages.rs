@@ -50,11 +50,11 @@ impl Messages {
 fn told(message: &PeerMessage) -> (&'static str, String) {
     match message {
         PeerMessage::Raft(message) => of_raft(message),
-        PeerMessage::Forward { term, proposals } => {
+        PeerMessage::Forward { term, proposals, .. } => {
             let commands = listed(proposals.iter().map(|(_, command)| command_text(command)));
             ("forward", format!("to the leader of term {}: {commands}", term.0))
         }
-        PeerMessage::ForwardRefused { requests } => ("forward refused", format!("{} requests", requests.len())),
+        PeerMessage::ForwardRefused { requests, .. } => ("forward refused", format!("{} requests", requests.len())),
         PeerMessage::Touch { sequence, sessions } => {
             ("touch", format!("{} sessions were heard from, report {sequence}", sessions.len()))
         }

@@ -112,6 +112,10 @@ pub struct Replica {
     pub(crate) waiting: BTreeMap<u64, ConnectionId>,
     /// Members that can be sent to.
     pub(crate) links_up: BTreeSet<NodeId>,
+    /// Leader: how often it did not take what a follower had forwarded, in this term. Follower: how often of them it has
+    /// heard.
+    pub(crate) refusals: BTreeMap<NodeId, u64>,
+    pub(crate) refusals_heard: u64,
     pub(crate) requests: u64,
     /// Commands of this turn, not yet proposed or forwarded. They stay here while no leader is known.
     pub(crate) unsent: VecDeque<(Origin, Command)>,
@@ -177,6 +181,8 @@ impl Replica {
             connections: BTreeMap::new(),
             waiting: BTreeMap::new(),
             links_up: BTreeSet::new(),
+            refusals: BTreeMap::new(),
+            refusals_heard: 0,
             requests: 0,
             unsent: VecDeque::new(),
             forwarded: Vec::new(),
@@ -238,8 +244,16 @@ impl Replica {
                     self.note_promise(from, term, voted);
                 }
             }
-            PeerMessage::Forward { term, proposals } => self.forwarded(now, from, term, proposals, out),
-            PeerMessage::ForwardRefused { requests } => self.forward_refused(requests, out),
+            PeerMessage::Forward { term, refusals, proposals } => {
+                self.forwarded(now, from, (term, refusals), proposals, out);
+            }
+            PeerMessage::ForwardRefused { term, refusals, requests } => {
+                if Some(from) == self.leader && term == self.raft.term() {
+                    self.refusals_heard = refusals;
+                    self.forwards_lost("the leader does not take writes", out);
+                }
+                self.forward_refused(requests, out);
+            }
             PeerMessage::Touch { sequence, sessions } => self.touched(now, from, sequence, sessions, out),
             PeerMessage::TouchReply { sequence } => self.touch_confirmed(now, from, sequence, out),
             PeerMessage::Digest { index, digest } => self.compare_digest(from, Index(index), digest, out),

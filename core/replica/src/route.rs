@@ -54,7 +54,7 @@ impl Replica {
                 }
                 out.push(Output::Send {
                     to: leader,
-                    message: PeerMessage::Forward { term: self.raft.term(), proposals },
+                    message: PeerMessage::Forward { term: self.raft.term(), refusals: self.refusals_heard, proposals },
                 });
             }
             _ => {}
@@ -65,11 +65,14 @@ impl Replica {
         &mut self,
         now: Now,
         from: NodeId,
-        term: Term,
+        (term, refusals): (Term, u64),
         proposals: Vec<(Origin, Command)>,
         out: &mut Vec<Output>,
     ) {
-        if self.role == Role::Leader && self.raft.term() == term {
+        let refused = self.refusals.get(&from).copied().unwrap_or_default();
+        // What was sent before a refusal was heard may follow what was refused, in the same session.
+        let in_order = refusals == refused || self.config.mutants.on(Mutant::ReplicaTakesAfterRefusal);
+        if self.role == Role::Leader && self.raft.term() == term && in_order {
             // The follower may not live to report what it answers.
             for (_, command) in &proposals {
                 if let Command::Write { session, .. } = command {
@@ -79,8 +82,13 @@ impl Replica {
             self.forwarded.extend(proposals);
         } else {
             let requests = proposals.iter().map(|(origin, _)| origin.request).collect();
-            out.push(Output::Send { to: from, message: PeerMessage::ForwardRefused { requests } });
+            self.send_refusal(from, refused, requests, out);
         }
+    }
+
+    fn send_refusal(&self, to: NodeId, refusals: u64, requests: Vec<u64>, out: &mut Vec<Output>) {
+        let message = PeerMessage::ForwardRefused { term: self.raft.term(), refusals, requests };
+        out.push(Output::Send { to, message });
     }
 
     /// Consensus does not take these, as leadership is being handed over: whoever waits for them must hear of it, at the
@@ -100,7 +108,10 @@ impl Replica {
             if node == self.config.id {
                 self.forward_refused(requests, out);
             } else {
-                out.push(Output::Send { to: node, message: PeerMessage::ForwardRefused { requests } });
+                let refusals = self.refusals.entry(node).or_default();
+                *refusals += 1;
+                let refusals = *refusals;
+                self.send_refusal(node, refusals, requests, out);
             }
         }
     }
@@ -111,6 +122,14 @@ impl Replica {
             requests.iter().filter_map(|r| self.waiting.get(r).copied()).collect();
         for connection in connections {
             self.close(connection, "the leader changed", out);
+        }
+        self.drop_unsent();
+    }
+
+    /// What closed connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
+    fn drop_unsent(&mut self) {
+        if !self.config.mutants.on(Mutant::ReplicaUnsentKept) {
+            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
         }
     }
 
@@ -128,10 +147,7 @@ impl Replica {
         for connection in lost {
             self.close(connection, why, out);
         }
-        // What those connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
-        if !self.config.mutants.on(Mutant::ReplicaUnsentKept) {
-            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
-        }
+        self.drop_unsent();
     }
 
     pub(crate) fn role_changed(
@@ -149,9 +165,10 @@ impl Replica {
             self.forwards_lost("the leader changed", out);
             let refused = std::mem::take(&mut self.forwarded);
             for (origin, _) in refused {
-                let message = PeerMessage::ForwardRefused { requests: vec![origin.request] };
-                out.push(Output::Send { to: origin.node, message });
+                self.send_refusal(origin.node, 0, vec![origin.request], out);
             }
+            self.refusals.clear();
+            self.refusals_heard = 0;
         }
         self.leader = leader;
         self.sessions.term = term;

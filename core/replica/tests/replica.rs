@@ -350,10 +350,10 @@ fn a_leader_that_hands_over_tells_followers_what_it_does_not_take() {
         session,
         owner: synod_types::session::Owner { node: NodeId(2), incarnation: 5, connection: 1 },
     };
-    let message = PeerMessage::Forward { term, proposals: vec![(origin, command)] };
+    let message = PeerMessage::Forward { term, refusals: 0, proposals: vec![(origin, command)] };
     bench.step(Input::Peer { from: NodeId(2), message });
     let refused = bench.said.iter().any(|output| {
-        matches!(output, Output::Send { to: NodeId(2), message: PeerMessage::ForwardRefused { requests } } if *requests == [77])
+        matches!(output, Output::Send { to: NodeId(2), message: PeerMessage::ForwardRefused { requests, .. } } if *requests == [77])
     });
     assert!(refused, "{:?}", bench.said);
     assert_eq!(bench.closed(1), None);

@@ -117,6 +117,7 @@ mutants! {
     ReplicaWriteOvertakesSync = "replica.write_overtakes_sync": "a write behind a sync does not wait for it",
     ReplicaOldIncarnation = "replica.outcome_of_old_incarnation": "the outcome of a request from before a restart answers the one that has its number now",
     ReplicaForwardLinkDown = "replica.forward_into_dead_link": "a follower forwards writes into a link that is down",
+    ReplicaTakesAfterRefusal = "replica.takes_after_refusal": "a leader that refused a follower's write takes the next one of the same session",
     ReplicaSyncAskedOnce = "replica.sync_asked_once": "a follower's sync whose answer was lost is not asked for again",
     ReplicaRestoresGivenUp = "replica.restores_what_was_given_up": "a snapshot that consensus gave up takes the state's place",
     ReplicaLostWakeup = "replica.lost_wakeup": "a sync that waits for its index is not woken when that is applied",

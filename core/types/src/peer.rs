@@ -45,9 +45,14 @@ pub enum PeerMessage {
     /// follower then closes the connections that wait, as their outcome is unknown.
     /// `term` is that of the leader it means: a leader of another term refuses, so that of a session's pipelined
     /// writes a later one is never taken without the earlier ones.
-    Forward { term: Term, proposals: Vec<(Origin, Command)> },
-    /// These requests were not proposed: the receiver does not lead that term.
-    ForwardRefused { requests: Vec<u64> },
+    ///
+    /// `refusals` is the last count of them that the sender has heard: what it sent without knowing of one must not be
+    /// taken, as what came before it was not.
+    Forward { term: Term, refusals: u64, proposals: Vec<(Origin, Command)> },
+    /// These requests were not proposed: the receiver does not lead that term, or hands over.
+    ///
+    /// `refusals` counts what this leader did not take from this member in its term.
+    ForwardRefused { term: Term, refusals: u64, requests: Vec<u64> },
     /// A follower tells the leader which of its clients' sessions were heard from since the last report.
     Touch { sequence: u64, sessions: Vec<SessionId> },
     /// The leader has extended them; only then may the follower answer their pings.

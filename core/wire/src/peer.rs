@@ -140,17 +140,20 @@ fn put_body(out: &mut BytesMut, message: &PeerMessage) {
             out.put_u8(1);
             put_raft(out, message);
         }
-        PeerMessage::Forward { term, proposals } => {
+        PeerMessage::Forward { term, refusals, proposals } => {
             out.put_u8(2);
             out.put_u64_le(term.0);
+            put_varint(out, *refusals);
             put_varint(out, proposals.len() as u64);
             for (origin, command) in proposals {
                 put_origin(out, origin);
                 put_command(out, command);
             }
         }
-        PeerMessage::ForwardRefused { requests } => {
+        PeerMessage::ForwardRefused { term, refusals, requests } => {
             out.put_u8(3);
+            out.put_u64_le(term.0);
+            put_varint(out, *refusals);
             put_varint(out, requests.len() as u64);
             for request in requests {
                 out.put_u64_le(*request);
@@ -182,11 +185,15 @@ pub(crate) fn decode_message(body: &Bytes) -> Result<PeerMessage, Error> {
     let message = match reader.u8()? {
         1 => PeerMessage::Raft(raft(&mut reader)?),
         2 => {
-            let term = Term(reader.u64()?);
+            let (term, refusals) = (Term(reader.u64()?), reader.varint()?);
             let proposals = list(&mut reader, FORWARD_BYTES_MIN, |reader| Ok((origin(reader)?, command(reader)?)))?;
-            PeerMessage::Forward { term, proposals }
+            PeerMessage::Forward { term, refusals, proposals }
         }
-        3 => PeerMessage::ForwardRefused { requests: list(&mut reader, 8, Reader::u64)? },
+        3 => PeerMessage::ForwardRefused {
+            term: Term(reader.u64()?),
+            refusals: reader.varint()?,
+            requests: list(&mut reader, 8, Reader::u64)?,
+        },
         4 => PeerMessage::Touch {
             sequence: reader.u64()?,
             sessions: list(&mut reader, 8, |reader| Ok(SessionId(reader.i64()?)))?,

@@ -4,7 +4,7 @@ use super::older_disks::OlderDisks;
 use super::{Options, Outcome};
 use crate::client::{Client, Signals};
 use crate::leaks;
-use crate::plan::{Hunt, Plan};
+use crate::plan::{Hunt, Plan, What};
 use crate::recorder::Recorder;
 use crate::watcher::Watcher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -238,6 +238,11 @@ impl Driver<'_> {
         let supported = config.cluster_version;
         let refused = self.refused.clone();
         config.mutants = self.mutants;
+        let astray =
+            |i: &usize| matches!(self.plan.faults[*i].what, What::MisdirectReads { node: of, .. } if of == node);
+        if self.active.iter().any(astray) {
+            self.watcher.disk_lost(node);
+        }
         // It finds out now, whatever ended it.
         if self.watcher.is_suspect(node) {
             self.watcher.disk_lost(node);

@@ -129,8 +129,12 @@ impl Driver<'_> {
     /// vote until a leader gives it back (`consensus::recovery`). All members are up and can talk by now.
     fn lawfully_stuck(&self) -> Option<String> {
         let nodes = self.plan.cluster.nodes;
-        // Who never lost anything never needs to be restored, though it may not have voted yet.
-        let holds = |node: &u8| self.watcher.is_sound(*node) || !self.watcher.was_damaged(*node);
+        // Who has its vote holds all, though it may not have voted yet. Until somebody has voted, whoever lost nothing can
+        // get it; from then on who comes for the first time cannot be told from one that lost its disk.
+        let founded = (1..=nodes).any(|node| self.watcher.is_sound(node));
+        let votes = |node: u8| self.watcher.lock().members.get(&node).is_some_and(|seen| !seen.recovering);
+        let founds = |node: u8| !founded && !self.watcher.was_damaged(node);
+        let holds = |node: &u8| self.watcher.is_sound(*node) || votes(*node) || founds(*node);
         let sound: Vec<u8> = (1..=nodes).filter(holds).collect();
         (sound.len() <= usize::from(nodes) / 2).then(|| {
             format!("only nodes {sound:?} of {nodes} still hold all that they acknowledged, too few to elect a leader")

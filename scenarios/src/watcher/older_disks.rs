@@ -68,10 +68,12 @@ impl Watched {
             let holds = (disk.term, (raft.last_term(), raft.last_index()));
             let (term, index) = older.acknowledged;
             let behind = holds.0 < term || holds.0 == term && holds.1 < (term, index);
-            match raft.is_recovering() {
-                true => drop(self.older.remove(&node)),
+            match (raft.is_recovering(), disk.recovering) {
+                (true, true) => drop(self.older.remove(&node)),
+                // If it ends before that is on its disk, it has to notice again.
+                (true, false) => {}
                 // Nobody looks a second time before the driver has done something about it.
-                false => {
+                (false, _) => {
                     older.is_in = false;
                     self.unnoticed.push((node, behind));
                     wake.notify_one();

@@ -236,8 +236,8 @@ pub(super) fn peer_message() -> impl Strategy<Value = PeerMessage> {
     prop_oneof![
         8 => (term(), raft_body()).prop_map(|(term, body)| PeerMessage::Raft(Message { term, body })),
         1 => (term(), vec((origin(), command()), 0..5))
-            .prop_map(|(term, proposals)| PeerMessage::Forward { term, proposals }),
-        1 => vec(any::<u64>(), 0..9).prop_map(|requests| PeerMessage::ForwardRefused { requests }),
+            .prop_map(|(term, proposals)| PeerMessage::Forward { term, refusals: 3, proposals }),
+        1 => (any::<u64>(), vec(any::<u64>(), 0..9)).prop_map(|(refusals, requests)| PeerMessage::ForwardRefused { term: Term(7), refusals, requests }),
         1 => (any::<u64>(), vec(session(), 0..9))
             .prop_map(|(sequence, sessions)| PeerMessage::Touch { sequence, sessions }),
         1 => any::<u64>().prop_map(|sequence| PeerMessage::TouchReply { sequence }),
