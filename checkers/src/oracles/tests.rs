@@ -589,9 +589,8 @@ fn watches_that_stay_hear_of_everything_and_what_may_not_be_read_is_not_heard_of
     let zxid = |world: &World, i: usize| world.history.operations[i].zxid;
     let (first, second) = (zxid(&world, changed), zxid(&world, changed) + 1);
     let told = move |h: &mut History, events: &[(WatchKind, &str, i64)]| {
-        let mut position = h.operations[add].position.unwrap();
-        for (kind, path, zxid) in events {
-            position += 1;
+        let after = h.operations[add].position.unwrap() + 1;
+        for (position, (kind, path, zxid)) in (after..).zip(events) {
             let (path, kind, time_ns) = (path.to_string(), *kind, h.operations[changed].call_ns);
             h.watches.push(WatchEvent { client: 1, connection: 1, position, time_ns, kind, path, zxid: *zxid });
         }

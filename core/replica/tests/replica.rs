@@ -35,6 +35,7 @@ impl Bench {
             append_entries_max: 100,
             outstanding_max: 3,
             reap_every: E,
+            cluster_version: synod_types::version::CLUSTER_VERSION,
             trace: false,
             mutants: Mutants::NONE,
         };
