@@ -91,6 +91,7 @@ fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
         (What::RollingUpgrade { every_ms: 500, back: false }, "stops", vec![]),
         (What::RollingUpgrade { every_ms: 500, back: true }, "stops", vec![]),
         (What::Downgrade { node }, "stops", vec![]),
+        (What::HandOver { to: 1 + leader % 3 }, "raft.leader_elected", vec![]),
     ]
 }
 
@@ -107,7 +108,8 @@ fn every_kind_of_fault_has_its_effect() {
     let mut without_effect = Vec::new();
     for (what, name, others) in kinds() {
         let kind = what.kind();
-        let for_ms = if matches!(what, What::Reset { .. } | What::HalfOpen { .. }) { 0 } else { 3_000 };
+        let for_ms =
+            if matches!(what, What::Reset { .. } | What::HalfOpen { .. } | What::HandOver { .. }) { 0 } else { 3_000 };
         let without = counted(&outcome(&plan(others.clone())), name);
         let mut faults = others;
         faults.push(fault(3_000, for_ms, what));

@@ -347,6 +347,12 @@ impl Member {
         }
     }
 
+    /// Hands leadership over to another member, if this one leads. Meanwhile it takes no writes; it goes on leading if
+    /// the other has not taken over in about an election timeout.
+    pub fn hand_over(&self, to: NodeId) {
+        self.shared.step(synod_replica::Input::Transfer { to });
+    }
+
     /// Ends the member: a leader first hands over to a follower that is up to date, so that clients wait less.
     pub async fn stop(&self) {
         let successor = {
@@ -357,7 +363,7 @@ impl Member {
             if raft.role() == synod_replica::Role::Leader { best } else { None }
         };
         if let Some(to) = successor {
-            self.shared.step(synod_replica::Input::Transfer { to });
+            self.hand_over(to);
             let until = self.shared.env.now() + self.shared.config.election_timeout;
             while self.status().role == synod_replica::Role::Leader && self.shared.env.now() < until {
                 self.shared.env.sleep(Duration::from_millis(5)).await;

@@ -99,6 +99,8 @@ pub enum What {
     /// The process starts again with the oldest program, and at the end with the one that it had. If the cluster has come
     /// to a version that is beyond it, it must refuse to run.
     Downgrade { node: u8 },
+    /// The leader of that moment is asked to hand over to this member.
+    HandOver { to: u8 },
 }
 
 /// A place in the work of a member, the nth time from now that it comes there.
@@ -180,6 +182,7 @@ impl What {
             What::RollingUpgrade { back: false, .. } => "rolling-upgrade",
             What::RollingUpgrade { back: true, .. } => "upgrade-rolled-back",
             What::Downgrade { .. } => "downgrade",
+            What::HandOver { .. } => "hand-over",
         }
     }
 
@@ -241,6 +244,7 @@ impl What {
             | What::FlushFails { node }
             | What::DiskFull { node }
             | What::Downgrade { node }
+            | What::HandOver { to: node }
             | What::Fall { node, .. } => one(node),
         }
     }

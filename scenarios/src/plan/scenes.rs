@@ -6,7 +6,7 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 13] = [
+const SCENES: [fn(&mut Stage<'_>); 14] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -20,6 +20,7 @@ const SCENES: [fn(&mut Stage<'_>); 13] = [
     broken_starts,
     founding,
     two_lost_disks,
+    deaf_successors,
 ];
 
 /// Where a scene is built.
@@ -282,5 +283,20 @@ fn two_lost_disks(s: &mut Stage<'_>) {
     s.add(lag_ms, alone_ms, What::Partition { side: lost.to_vec() });
     for node in &rest[1..] {
         s.add(lag_ms, away_ms, What::Crash { node: *node });
+    }
+}
+
+/// Leaders hand over to a member that does not hear of it, and go on leading after a while: what they refused meanwhile
+/// was refused.
+fn deaf_successors(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let order = s.shuffled();
+    let (to, others) = (order[0], &order[1..]);
+    for round in 0..3 {
+        let begin = round * 7 * e;
+        for from in others {
+            s.add(begin, 3 * e, What::OneWay { from: *from, to });
+        }
+        s.add(begin + 1, 0, What::HandOver { to });
     }
 }

@@ -58,7 +58,7 @@ impl Overrides {
 }
 
 /// Number of fault kinds that a swarm chooses from.
-const KINDS: u64 = 37;
+const KINDS: u64 = 38;
 
 /// What the engine promises to bear: `synod_replica::CLOCK_DRIFT_PPM_MAX`.
 const DRIFT_PPM_MAX: u64 = synod_node::replica::CLOCK_DRIFT_PPM_MAX as u64;
@@ -255,7 +255,11 @@ fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, horizon_ms: u64) -> Vec<F
             let what = fault(kind, cluster, &mut d);
             let e = cluster.election_timeout_ms;
             let for_ms = match what {
-                What::Reset { .. } | What::HalfOpen { .. } | What::ClockJump { .. } | What::ClockDrift { .. } => 0,
+                What::Reset { .. }
+                | What::HalfOpen { .. }
+                | What::ClockJump { .. }
+                | What::ClockDrift { .. }
+                | What::HandOver { .. } => 0,
                 What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => 50 + d.below(8 * e),
                 What::FlushFails { .. } => 100 + d.below(3_000),
                 What::OldDisk { .. } => 200 + d.below(8_000),
@@ -339,7 +343,8 @@ fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
             What::RollingUpgrade { every_ms, back: d.chance(0.3) }
         }
         35 => What::Downgrade { node },
-        _ => What::OldDisk { node },
+        36 => What::OldDisk { node },
+        _ => What::HandOver { to: node },
     }
 }
 

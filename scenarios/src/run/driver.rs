@@ -10,6 +10,7 @@ use crate::watcher::Watcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
@@ -49,6 +50,8 @@ pub(super) struct Driver<'a> {
     pub active: BTreeSet<usize>,
     /// How to ask a member to stop.
     pub stops: BTreeMap<u8, Arc<Notify>>,
+    /// How to ask a member to hand over, and to whom.
+    pub successors: BTreeMap<u8, Arc<Succession>>,
     /// Disks of members that were given another's.
     pub swapped: BTreeMap<u8, DiskImage>,
     pub older_disks: OlderDisks,
@@ -66,6 +69,13 @@ pub(super) struct Driver<'a> {
     /// Whom a fault that names "the leader" hit.
     pub hit: BTreeMap<usize, u8>,
     pub kinds: BTreeMap<String, u64>,
+}
+
+/// How a member is asked to hand over.
+#[derive(Default)]
+pub(super) struct Succession {
+    pub asked: Notify,
+    pub to: AtomicU8,
 }
 
 /// A hunt for leaders.
@@ -103,6 +113,7 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         flaps: BTreeMap::new(),
         active: BTreeSet::new(),
         stops: BTreeMap::new(),
+        successors: BTreeMap::new(),
         swapped: BTreeMap::new(),
         older_disks: OlderDisks::default(),
         restarts: BTreeSet::new(),
@@ -252,15 +263,22 @@ impl Driver<'_> {
         let foreign = self.swapped.contains_key(&node);
         let asked = Arc::new(Notify::new());
         self.stops.insert(node, asked.clone());
+        let succession = Arc::new(Succession::default());
+        self.successors.insert(node, succession.clone());
         self.world.start(self.host(node), async move |env| {
             let why = match Member::start(env, config, Some(Arc::new(watcher.clone()))).await {
                 Ok(_) if foreign => (format!("node {node} started on another member's disk"), false),
                 Err(error) if foreign => (error.to_string(), true),
                 Ok(member) => {
-                    tokio::select! {
-                        biased;
-                        _ = member.stopped() => {}
-                        () = asked.notified() => member.stop().await,
+                    loop {
+                        tokio::select! {
+                            biased;
+                            _ = member.stopped() => break,
+                            () = asked.notified() => break member.stop().await,
+                            () = succession.asked.notified() => {
+                                member.hand_over(NodeId(succession.to.load(Ordering::Relaxed)));
+                            }
+                        }
                     }
                     match member.stopped().await {
                         Stopped::Broken(why) => (why, false),

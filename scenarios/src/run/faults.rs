@@ -3,6 +3,7 @@
 use super::driver::{Driver, Hunting, RESTART_DELAY};
 use crate::plan::{Fault, Hunt, Place, What};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use synod_sim::{Dice, DiskImage, Fall, LinkConfig, Trigger};
 use synod_types::Instant;
@@ -156,6 +157,12 @@ impl Driver<'_> {
                 // The supervisor starts it at once; it is down when its own disk comes back.
                 self.down_until.insert(*node, self.world.now());
                 self.swapped.insert(*node, own);
+            }
+            What::HandOver { to } => {
+                if let Some(succession) = leader.and_then(|leader| self.successors.get(&leader)) {
+                    succession.to.store(*to, Ordering::Relaxed);
+                    succession.asked.notify_one();
+                }
             }
             What::RollingRestart { every_ms } => {
                 let now = self.world.now();
