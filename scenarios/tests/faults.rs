@@ -44,7 +44,7 @@ fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
     let resets = |what: What| (what, vec![fault(3_100, 0, What::Reset { a, b })]);
     let (syn_timeout, reset) = resets(What::SynTimeout { a, b });
     let hunt = What::HuntLeaders { how: Hunt::Isolate, after_ms: 0, hold_ms: 1_000 };
-    let slow = (1..=3).map(|node| fault(2_000, 5_000, What::SlowDisk { node, by_ms: 100 })).collect();
+    let slow = (1..=3).map(|node| fault(2_000, 5_000, What::SlowDisk { node, by_ms: 300 })).collect();
     let pauses = vec![fault(3_100, 800, What::PauseLeader)];
     vec![
         (What::Partition { side: vec![node] }, "partition", vec![]),
