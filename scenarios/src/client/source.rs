@@ -10,7 +10,13 @@ const LARGE_BYTES_MAX: u64 = 9_000;
 
 /// Where a client's operations come from.
 pub(super) enum Source {
-    Weights { dice: Box<Dice>, mix: Box<Mix>, workload: Workload },
+    /// `begins`: nothing was chosen yet.
+    Weights {
+        dice: Box<Dice>,
+        mix: Box<Mix>,
+        workload: Workload,
+        begins: bool,
+    },
     Script(VecDeque<Step>),
 }
 
@@ -29,7 +35,12 @@ impl Source {
                 ..Mix::default()
             };
         }
-        Source::Weights { dice: Box::new(dice), mix: Box::new(mix), workload: workload.clone() }
+        Source::Weights {
+            dice: Box::new(dice),
+            mix: Box::new(mix),
+            workload: workload.clone(),
+            begins: client > workload.readers,
+        }
     }
 
     /// When the next operation is due, microseconds: `last_us` is when the last one was chosen.
@@ -46,7 +57,12 @@ impl Source {
     /// The next operation.
     pub fn next(&mut self) -> Option<Operation> {
         match self {
-            Source::Weights { dice, mix, workload } => Some(chosen(dice, mix, workload)),
+            // Without its parent no sequential node would ever be.
+            Source::Weights { begins, .. } if *begins => {
+                *begins = false;
+                Some(Operation::Create { path: "/q".into() })
+            }
+            Source::Weights { dice, mix, workload, .. } => Some(chosen(dice, mix, workload)),
             Source::Script(steps) => steps.pop_front().map(|step| step.operation),
         }
     }
@@ -61,6 +77,7 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "delete" => Operation::Delete { path: itself_or_child(dice, path), conditional: dice.chance(0.4) },
         "ephemeral" => Operation::Ephemeral { path: format!("/e{key}") },
         "sequential" => Operation::Sequential { ephemeral: dice.chance(0.3) },
+        "multi" if dice.chance(0.5) => Operation::Multi { parts: queued(dice, &path) },
         "multi" => Operation::Multi { parts: multi(dice, &path) },
         "get" => Operation::Get { path: any_node(dice, path, key), watch: dice.chance(0.4) },
         "exists" => Operation::Exists { path: any_node(dice, path, key), watch: dice.chance(0.5) },
@@ -122,7 +139,7 @@ fn access(dice: &mut Dice, key: u64) -> Operation {
         10 => Operation::Multi {
             parts: vec![Part::Check { path: path.clone(), conditional: false }, Part::Set { path, conditional: false }],
         },
-        _ if dice.chance(0.4) => Operation::Login { user: dice.below(USERS.len() as u64) as usize },
+        _ if dice.chance(0.8) => Operation::Login { user: dice.below(USERS.len() as u64) as usize },
         _ => Operation::WhoAmI,
     }
 }
@@ -200,6 +217,17 @@ fn multi(dice: &mut Dice, path: &str) -> Vec<Part> {
         }
     };
     (0..count).map(part).collect()
+}
+
+/// A multi that mostly succeeds, or fails at its end.
+fn queued(dice: &mut Dice, path: &str) -> Vec<Part> {
+    let queue = || Part::Set { path: "/q".into(), conditional: false };
+    let mut parts: Vec<Part> =
+        (0..2 + dice.below(3)).map(|_| if dice.chance(0.7) { Part::Sequential } else { queue() }).collect();
+    if dice.chance(0.4) {
+        parts.push(Part::Check { path: path.to_string(), conditional: true });
+    }
+    parts
 }
 
 fn pick(mix: &Mix, dice: &mut Dice) -> &'static str {
