@@ -29,7 +29,7 @@ pub(super) fn entries(list: List, address: &str) -> Vec<Acl> {
         List::Address => vec![entry(perms::ALL, "ip", address)],
         List::Net => vec![entry(perms::ALL, "ip", &net(1, 31)), ann],
         List::OtherNet => vec![entry(perms::ALL, "ip", &net(4, 30)), read_only],
-        List::Everywhere => vec![entry(perms::ALL & !perms::DELETE, "ip", "0.0.0.0/0")],
+        List::Everywhere => vec![entry(perms::READ | perms::WRITE | perms::CREATE, "ip", "0.0.0.0/0")],
         List::NoSecret => vec![entry(perms::ALL, "digest", "ann:")],
         List::WideNet => vec![entry(perms::ALL, "ip", "10.0.0.1/33")],
         List::Twice => vec![ann.clone(), read_only, ann],
