@@ -89,8 +89,11 @@ struct Member {
     snapshot: Index,
     snapshot_term: Term,
     applied: Index,
-    /// Its disk came back without what it once held, and it does not hold what is committed again yet.
+    /// Its disk came back without what it once held, and it does not hold what is committed again yet, nor as much as it
+    /// had once: acknowledgements of that may still be on their way.
     lost: bool,
+    /// What it had held when its disk was lost.
+    held: Index,
     /// Term and payload of the entries after `base`.
     log: VecDeque<(Term, u128)>,
     base: u64,
@@ -111,6 +114,7 @@ impl Member {
             snapshot_term: observation.snapshot_term,
             applied: Index(0),
             lost: false,
+            held: Index(0),
             log: VecDeque::new(),
             base: observation.snapshot.0,
         }
@@ -193,7 +197,9 @@ impl Invariants {
         let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
         let old_commit = if restarted { Index(0) } else { member.commit };
         if restarted {
-            *member = Member { lost: member.lost || seen.disk_lost, ..Member::new(seen) };
+            let lost = member.lost || seen.disk_lost;
+            let held = if seen.disk_lost { member.held.max(member.durable) } else { member.held };
+            *member = Member { lost, held, ..Member::new(seen) };
         }
         self.log_matching.follow(member, seen)?;
         durable_commit::claims(seen)?;
@@ -201,7 +207,7 @@ impl Invariants {
         (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
         (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);
         (member.commit, member.durable, member.applied) = (seen.commit, seen.durable, seen.applied);
-        member.lost &= seen.durable < self.committed.last;
+        member.lost &= seen.durable < self.committed.last.max(member.held);
         if seen.role == Role::Leader && !was_leader {
             self.election_safety.check(seen)?;
             leader_completeness::elected(member, &self.committed, seen)?;

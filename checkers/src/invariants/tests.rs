@@ -226,3 +226,17 @@ fn terms_votes_and_commits_that_fall() {
     assert_eq!(rule(a.clone().step(&mut world, |o| o.commit = Index(0))), "monotonic/commit");
     assert_eq!(rule(a.clone().step(&mut world, |o| o.applied = Index(0))), "monotonic/applied");
 }
+
+#[test]
+fn an_acknowledgement_on_its_way_outlives_its_disk() {
+    let (mut world, mut a, mut b, _) = committed();
+    let entry = |index, payload| vec![Appended { index: Index(index), term: Term(1), payload }];
+    (a.log, b.log) = (entry(2, 8), entry(2, 8));
+    a.show(&mut world, |_| ()).unwrap();
+    b.show(&mut world, |o| o.durable = Index(2)).unwrap();
+    a.step(&mut world, |o| o.durable = Index(2)).unwrap();
+    // It comes back with all that was committed, but not with what it had acknowledged since.
+    b.log = entry(1, 7);
+    b.show(&mut world, |o| (o.incarnation, o.durable, o.disk_lost) = (2, Index(1), true)).unwrap();
+    a.step(&mut world, |o| (o.commit, o.applied, o.digest) = (Index(2), Index(2), 71)).unwrap();
+}

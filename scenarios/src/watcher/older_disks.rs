@@ -32,7 +32,9 @@ impl Watcher {
     pub fn knows_promise_of(&self, node: u8) -> Option<u8> {
         let watched = self.lock();
         let (leader, incarnation) = watched.older.get(&node)?.known_to?;
-        (watched.incarnations.get(&leader) == Some(&incarnation)).then_some(leader)
+        // One that starts again has not been seen yet.
+        let up = watched.members.contains_key(&leader);
+        (up && watched.incarnations.get(&leader) == Some(&incarnation)).then_some(leader)
     }
 
     /// Members with an older disk that have not come up since.
