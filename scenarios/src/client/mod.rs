@@ -477,7 +477,10 @@ impl Client {
             }
             Operation::GetAcl { path } => self.send(c, Request::GetAcl { path }),
             Operation::Login { user } => {
-                self.users.insert(user % USERS.len());
+                match user < USERS.len() {
+                    true => drop(self.users.insert(user)),
+                    false => self.users.extend(0..USERS.len()),
+                }
                 return Some(Left::Move);
             }
             Operation::WhoAmI => self.send(c, Request::WhoAmI),

@@ -126,7 +126,10 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
 fn access(dice: &mut Dice, key: u64) -> Operation {
     let node = format!("/a{}", key % 3);
     let path = if dice.chance(0.25) { format!("{node}/c") } else { node };
-    let list = List::ALL[dice.below(List::ALL.len() as u64) as usize];
+    let list = match dice.chance(0.2) {
+        true => List::Auth,
+        false => List::ALL[dice.below(List::ALL.len() as u64) as usize],
+    };
     match dice.below(12) {
         0..=2 => Operation::Guarded { path, list },
         3 => Operation::SetAcl { path, list, conditional: dice.chance(0.3) },
@@ -139,7 +142,7 @@ fn access(dice: &mut Dice, key: u64) -> Operation {
         10 => Operation::Multi {
             parts: vec![Part::Check { path: path.clone(), conditional: false }, Part::Set { path, conditional: false }],
         },
-        _ if dice.chance(0.8) => Operation::Login { user: dice.below(USERS.len() as u64) as usize },
+        _ if dice.chance(0.8) => Operation::Login { user: dice.below(1 + USERS.len() as u64) as usize },
         _ => Operation::WhoAmI,
     }
 }

@@ -93,7 +93,7 @@ pub enum Operation {
     GetAcl {
         path: String,
     },
-    /// The client is one user more from now on, and begins a new connection as such.
+    /// The client is one user more from now on, all that there are beyond the last, and begins a new connection as such.
     Login {
         user: usize,
     },
