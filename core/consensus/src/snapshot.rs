@@ -97,8 +97,7 @@ impl<P: Payload> Raft<P> {
         let Feed::Snapshot { meta: sent, reading, .. } = progress.feed else { return };
         if installed && meta.index <= self.log.last_index() {
             // The next append message proves it; until then nothing is counted.
-            let again = self.config.mutants.on(Mutant::RaftSnapshotRetry);
-            progress.probe(if again { progress.next } else { meta.index.next() });
+            progress.probe(meta.index.next());
             self.feed(from, out);
         } else if !installed && !reading && meta == sent {
             let (meta, offset) = if newest == sent { (sent, received) } else { (newest, 0) };

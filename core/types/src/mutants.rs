@@ -50,7 +50,6 @@ mutants! {
     RaftReadsByMinority = "raft.reads_by_minority": "a read is confirmed one answer short of a majority",
     RaftNeverStepsDown = "raft.never_steps_down": "a leader that hears no majority goes on leading",
     RaftIgnoreLowerTerm = "raft.ignore_lower_term": "a leader of an older term is not told the newer one",
-    RaftSnapshotRetry = "raft.snapshot_retry_from_log": "a leader feeds a follower that installed a snapshot from where it was before",
     RaftSnapshotCommit = "raft.snapshot_commit_ahead": "who installs a snapshot takes the leader's commit index for its own",
     RaftSnapshotKeepsLog = "raft.snapshot_keeps_log": "who installs a snapshot keeps a log behind it that contradicts it",
     RaftCommitWhileRestoring = "raft.commit_while_restoring": "a follower takes and decides entries while it loads a snapshot that undoes them",
