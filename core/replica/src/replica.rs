@@ -248,7 +248,8 @@ impl Replica {
                 self.forwarded(now, from, (term, refusals), proposals, out);
             }
             PeerMessage::ForwardRefused { term, refusals, requests } => {
-                if Some(from) == self.leader && term == self.raft.term() {
+                let news = refusals != self.refusals_heard;
+                if Some(from) == self.leader && term == self.raft.term() && news {
                     self.refusals_heard = refusals;
                     self.forwards_lost("the leader does not take writes", out);
                 }
@@ -268,8 +269,11 @@ impl Replica {
         if !up && self.leader == Some(peer) {
             self.forwards_lost("the link to the leader broke", out);
         }
-        if !up {
-            self.report_lost(peer);
+        match (up, self.refusals.get(&peer).copied()) {
+            // It may have been lost with the link, and somebody waits for it.
+            (true, Some(refusals)) => self.send_refusal(peer, refusals, Vec::new(), out),
+            (true, None) => {}
+            (false, _) => self.report_lost(peer),
         }
         self.raft(now, RaftInput::Link { peer, up }, out);
         if self.wants_flush() {

@@ -86,7 +86,7 @@ impl Replica {
         }
     }
 
-    fn send_refusal(&self, to: NodeId, refusals: u64, requests: Vec<u64>, out: &mut Vec<Output>) {
+    pub(crate) fn send_refusal(&self, to: NodeId, refusals: u64, requests: Vec<u64>, out: &mut Vec<Output>) {
         let message = PeerMessage::ForwardRefused { term: self.raft.term(), refusals, requests };
         out.push(Output::Send { to, message });
     }
@@ -127,9 +127,14 @@ impl Replica {
     }
 
     /// What closed connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
+    /// What a leader proposes by itself nobody waits for either.
     fn drop_unsent(&mut self) {
         if !self.config.mutants.on(Mutant::ReplicaUnsentKept) {
-            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
+            let waiting = &self.waiting;
+            let own = |command: &Command| {
+                matches!(command, Command::ExpireSession { .. } | Command::Reap { .. } | Command::RaiseVersion { .. })
+            };
+            self.unsent.retain(|(origin, command)| waiting.contains_key(&origin.request) || own(command));
         }
     }
 

@@ -361,6 +361,50 @@ fn a_leader_that_hands_over_tells_followers_what_it_does_not_take() {
 }
 
 #[test]
+fn what_was_forwarded_before_a_refusal_was_heard_is_refused_too() {
+    let mut bench = Bench::leader();
+    let term = bench.replica.consensus().term();
+    let matched = bench.replica.consensus().last_index();
+    bench.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
+    // Requests refused by the leader since the last look, with its count.
+    let refused = |bench: &mut Bench| {
+        let told = bench.said.iter().filter_map(|output| match output {
+            Output::Send { to: NodeId(2), message: PeerMessage::ForwardRefused { refusals, requests, .. } } => {
+                Some((*refusals, requests.clone()))
+            }
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        bench.said.clear();
+        told
+    };
+    let forward = |bench: &mut Bench, request, refusals| {
+        let origin = Origin { node: NodeId(2), incarnation: 5, request };
+        let owner = synod_types::session::Owner { node: NodeId(2), incarnation: 5, connection: 1 };
+        let command = Command::CloseSession { session: synod_types::SessionId(9), owner };
+        let message = PeerMessage::Forward { term, refusals, proposals: vec![(origin, command)] };
+        bench.step(Input::Peer { from: NodeId(2), message });
+    };
+    bench.step(Input::Transfer { to: NodeId(3) });
+    forward(&mut bench, 1, 0);
+    assert_eq!(refused(&mut bench), [(1, vec![1])]);
+    // The successor was not heard of: the quorum timer ends the handover, and this member goes on.
+    bench.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
+    bench.step(Input::Timer(TimerKind::Quorum));
+    assert_eq!(bench.replica.consensus().role(), Role::Leader);
+    bench.said.clear();
+    forward(&mut bench, 2, 0);
+    assert_eq!(refused(&mut bench), [(1, vec![2])], "sent before the refusal was heard");
+    // The refusal may have been lost with a link.
+    for up in [false, true] {
+        bench.step(Input::Link { peer: NodeId(2), up });
+    }
+    assert_eq!(refused(&mut bench), [(1, Vec::new())]);
+    forward(&mut bench, 3, 1);
+    assert_eq!(refused(&mut bench), []);
+}
+
+#[test]
 fn a_follower_whose_leader_is_silent_ends_its_clients_connections() {
     let mut bench = Bench::new(3);
     for peer in [2, 3] {
