@@ -260,9 +260,7 @@ impl Observer for Watcher {
         watched.check_disk(replica, &self.leads);
         watched.check_invariants(now, replica, &seen, appended, outputs);
         watched.check_version(now, replica, outputs);
-        if raft.durable_index() == raft.last_index() && raft.durable_hard_state() == raft.hard_state() {
-            watched.check_age(now, node, self.election_timeout, outputs);
-        }
+        watched.check_age(now, node, self.election_timeout, outputs);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
         if before.is_none_or(moved) {
             let state = watched.abstract_state();
@@ -394,8 +392,7 @@ impl Watched {
 
     /// A member serves clients while a leader has confirmed it lately, and ends their connections when none has: what
     /// it answers to reads is so old at most. Two election timeouts of trust in a leader, as many in having been one,
-    /// and half of one for the rest. Not judged: a member that has just slept, one that no log can help any more, and one
-    /// whose disk is behind, for the leader waits for it while it goes on confirming it.
+    /// and half of one for the rest. A member that has just slept is not judged.
     fn check_age(&mut self, now: Instant, node: u8, election_timeout: Duration, outputs: &[Output]) {
         let slept = self.stepped_at.insert(node, now).is_some_and(|last| now.since(last) > election_timeout);
         if slept {
@@ -409,9 +406,8 @@ impl Watched {
         let bound = election_timeout * AGE_MAX / 2;
         let Some(applied) = self.members.get(&node).map(|seen| seen.applied) else { return };
         let Some((lacks, (_, _, at))) = self.entries.range(applied.next()..).next() else { return };
-        let sent = self.members.values().filter(|m| m.role == Role::Leader).all(|leader| leader.first <= *lacks);
         let awake = self.woke_at.get(&node).is_none_or(|woke| now.since(*woke) > bound);
-        if now.since(*at) > bound && sent && awake {
+        if now.since(*at) > bound && awake {
             let sentence = format!(
                 "at {:.6} s member {node} answered a read at index {}, {:.3} s after another had applied index {}",
                 now.0 as f64 / 1e9,

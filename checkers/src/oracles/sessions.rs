@@ -44,7 +44,7 @@ struct Grant {
     owner: Owner,
 }
 
-/// A session's end comes so much later than its timeout at most: the leader's grace after its election, a slow clock,
+/// A session's end comes so much later than its timeout at most: elections, each of which begins it anew, a slow clock,
 /// and what it takes to write it down.
 const END_PATIENCE_NS: u64 = 8_000_000_000;
 

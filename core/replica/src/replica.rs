@@ -256,7 +256,7 @@ impl Replica {
                 self.forward_refused(requests, out);
             }
             PeerMessage::Touch { sequence, sessions } => self.touched(now, from, sequence, sessions, out),
-            PeerMessage::TouchReply { sequence } => self.touch_confirmed(now, from, sequence, out),
+            PeerMessage::TouchReply { sequence, commit } => self.touch_confirmed(now, from, (sequence, commit), out),
             PeerMessage::Digest { index, digest } => self.compare_digest(from, Index(index), digest, out),
         }
     }
@@ -311,7 +311,7 @@ impl Replica {
                 RaftOutput::SetTimer(kind) => out.push(Output::SetTimer(kind)),
                 RaftOutput::CancelTimer(kind) => out.push(Output::CancelTimer(kind)),
                 RaftOutput::ReadReady { context, index } => {
-                    if !self.leads_still(now, context, out) {
+                    if !self.leads_still(now, context, index, out) {
                         self.sync_ready(context, index, out);
                     }
                 }

@@ -5,9 +5,8 @@
 //! it how long it was paused or suspended.
 //!
 //! A session never ends before its last answered ping plus its timeout, as long as no leader's clock runs fast by more
-//! than [`CLOCK_DRIFT_PPM_MAX`]. A new leader takes every session as heard of `GRACE` election timeouts after its
-//! election, later than a deposed leader can go on confirming reports (its check for a majority comes every E, and a
-//! rival needs followers that have not heard of it for E).
+//! than [`CLOCK_DRIFT_PPM_MAX`]. A new leader takes every session as heard of at its election: whatever its predecessor
+//! confirmed, a majority had agreed to before, and one of that majority has voted for the new one since.
 
 use crate::io::{ConnectionId, Now, Output};
 use crate::replica::Replica;
@@ -16,9 +15,6 @@ use std::time::Duration;
 use synod_consensus::{Input as RaftInput, Role};
 use synod_types::peer::PeerMessage;
 use synod_types::{Command, Index, Instant, Mutant, NodeId, Origin, SessionId, Term};
-
-/// In election timeouts; see the module.
-const GRACE: u32 = 2;
 
 /// How fast a leader's monotonic clock may run without ending a session early, parts per million: sessions are granted
 /// so much longer than they asked for. Ordinary oscillators stay below 100, discipline by NTP adds 500 at most.
@@ -38,8 +34,10 @@ pub(crate) struct Sessions {
     pub syncs_asked: BTreeMap<u64, Instant>,
     /// The term in which `leader` leads.
     pub term: Term,
-    /// When the latest report was sent that the leader has confirmed.
+    /// When the latest report was sent that the leader has confirmed, and that this member has caught up with.
     pub confirmed_at: Instant,
+    /// What to catch up with: what was committed when a later report was confirmed, and when that was sent.
+    behind: Option<(Index, Instant)>,
     report: Option<Report>,
     /// Leader: signs of life that are to be confirmed with the next round, and those under way with its context.
     signs: Vec<Sign>,
@@ -48,8 +46,6 @@ pub(crate) struct Sessions {
     asked_at: Instant,
     reports: u64,
     reported_at: Instant,
-    /// Leader only: since when.
-    leads_since: Instant,
     /// Leader only: when a session was last heard of, and when to look again.
     heard: BTreeMap<SessionId, Instant>,
     due: BTreeSet<(Instant, SessionId)>,
@@ -87,7 +83,7 @@ impl Sessions {
             syncs_asked: BTreeMap::new(),
             term: Term(0),
             confirmed_at: now,
-            leads_since: now,
+            behind: None,
             report: None,
             signs: Vec::new(),
             confirming: None,
@@ -103,6 +99,7 @@ impl Sessions {
 
     pub fn leader_found(&mut self, now: Instant) {
         self.report = None;
+        self.behind = None;
         self.confirmed_at = now;
     }
 
@@ -141,26 +138,16 @@ impl Replica {
         timeout + timeout * CLOCK_DRIFT_PPM_MAX / 1_000_000
     }
 
-    /// Leader: when a session was heard of last, as far as anybody may have been told.
-    fn heard_at(&self, now: Now) -> Instant {
-        if self.config.mutants.on(Mutant::SessionNoGrace) {
-            return now.instant;
-        }
-        now.instant.max(self.sessions.leads_since + GRACE * self.config.election_timeout)
-    }
-
     /// A new leader starts every session afresh.
     pub(crate) fn lead(&mut self, now: Now) {
         self.sessions.stop_leading();
-        self.sessions.leads_since = now.instant;
-        let heard_at = self.heard_at(now);
         if self.config.mutants.on(Mutant::SessionHeirless) {
             return;
         }
         let all: Vec<_> = self.state.sessions().map(|(id, s)| (id, s.timeout_ms)).collect();
         for (session, timeout_ms) in all {
             let lease = self.lease(timeout_ms);
-            self.sessions.watch_over(session, heard_at, lease);
+            self.sessions.watch_over(session, now.instant, lease);
         }
     }
 
@@ -174,8 +161,7 @@ impl Replica {
             }
             let known = self.sessions.heard.contains_key(&session);
             if !known || !self.config.mutants.on(Mutant::SessionResumeNotHeard) {
-                let heard_at = self.heard_at(now);
-                self.sessions.watch_over(session, heard_at, lease);
+                self.sessions.watch_over(session, now.instant, lease);
             }
         }
     }
@@ -197,7 +183,7 @@ impl Replica {
         }
         let sign = Sign::Ping { connection, tag };
         match self.role {
-            _ if mute => self.confirm(sign, out),
+            _ if mute => self.confirm(sign, Index(0), out),
             Role::Leader => self.sign_of_life(now, sign, out),
             _ => {
                 c.ping = Some(tag);
@@ -210,7 +196,7 @@ impl Replica {
     /// that stood still, while another was elected and let the session's time run out, would confirm it when it wakes up.
     fn sign_of_life(&mut self, now: Now, sign: Sign, out: &mut Vec<Output>) {
         if self.config.mutants.on(Mutant::SessionConfirmBlind) {
-            return self.confirm(sign, out);
+            return self.confirm(sign, self.raft.commit(), out);
         }
         self.sessions.signs.push(sign);
         // Reports come all the time; they wait for each other.
@@ -230,11 +216,11 @@ impl Replica {
         self.raft(now, RaftInput::ReadIndex { context }, out);
     }
 
-    /// A question was answered; whether it was that one.
-    pub(crate) fn leads_still(&mut self, now: Now, context: u64, out: &mut Vec<Output>) -> bool {
+    /// A question was answered with what was committed then; whether it was that one.
+    pub(crate) fn leads_still(&mut self, now: Now, context: u64, commit: Index, out: &mut Vec<Output>) -> bool {
         let Some((_, signs)) = self.sessions.confirming.take_if(|(asked, _)| *asked == context) else { return false };
         for sign in signs {
-            self.confirm(sign, out);
+            self.confirm(sign, commit, out);
         }
         if self.sessions.signs.iter().any(|sign| matches!(sign, Sign::Ping { .. })) {
             self.ask_whether_leading(now, out);
@@ -242,10 +228,10 @@ impl Replica {
         true
     }
 
-    fn confirm(&mut self, sign: Sign, out: &mut Vec<Output>) {
+    fn confirm(&mut self, sign: Sign, commit: Index, out: &mut Vec<Output>) {
         match sign {
             Sign::Report { to, sequence } => {
-                out.push(Output::Send { to, message: PeerMessage::TouchReply { sequence } })
+                out.push(Output::Send { to, message: PeerMessage::TouchReply { sequence, commit } })
             }
             Sign::Ping { connection, tag } => {
                 let Some(c) = self.connections.get(&connection) else { return };
@@ -337,18 +323,41 @@ impl Replica {
         if !self.sessions.expiring.contains(&session)
             && let Some(heard) = self.sessions.heard.get_mut(&session)
         {
-            // Right after an election it is ahead of the time.
-            *heard = now.instant.max(*heard);
+            *heard = now.instant;
+        }
+    }
+
+    /// Follower: a report was confirmed, when this much was committed. A member that cannot keep up, because its disk
+    /// hangs for example, must not go on answering reads from a state that only grows older.
+    fn trust(&mut self, commit: Index, sent_at: Instant) {
+        self.catch_up();
+        if commit <= self.state.applied().0 || self.config.mutants.on(Mutant::SessionTrustsLagging) {
+            (self.sessions.confirmed_at, self.sessions.behind) = (sent_at, None);
+        } else {
+            self.sessions.behind.get_or_insert((commit, sent_at));
+        }
+    }
+
+    fn catch_up(&mut self) {
+        let applied = self.state.applied().0;
+        if let Some((_, sent_at)) = self.sessions.behind.take_if(|(commit, _)| *commit <= applied) {
+            self.sessions.confirmed_at = sent_at;
         }
     }
 
     /// Follower: the leader has extended what was reported.
-    pub(crate) fn touch_confirmed(&mut self, now: Now, from: NodeId, sequence: u64, out: &mut Vec<Output>) {
+    pub(crate) fn touch_confirmed(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        (sequence, commit): (u64, Index),
+        out: &mut Vec<Output>,
+    ) {
         if self.sessions.report.as_ref().is_none_or(|r| r.to != from || r.sequence != sequence) {
             return;
         }
         let Some(report) = self.sessions.report.take() else { return };
-        self.sessions.confirmed_at = report.sent_at;
+        self.trust(commit, report.sent_at);
         let zxid = self.state.zxid();
         for (connection, tag) in report.pings {
             if self.connections.contains_key(&connection) {
@@ -367,7 +376,7 @@ impl Replica {
             self.expire(now);
             self.reap(now);
             self.raise_version(now);
-            if now.instant.since(self.sessions.asked_at) >= self.config.election_timeout / 5 {
+            if now.instant.since(self.sessions.asked_at) >= self.config.election_timeout / 8 {
                 self.ask_whether_leading(now, out);
             }
             if self.state.counter_nearly_full() && !self.transfer_asked {
@@ -387,9 +396,10 @@ impl Replica {
         if let Some(report) = self.sessions.report.take_if(|r| now.instant.since(r.sent_at) > patience) {
             self.report_again(report);
         }
-        if now.instant.since(self.sessions.reported_at) >= self.config.election_timeout / 8 {
+        if now.instant.since(self.sessions.reported_at) >= self.config.election_timeout / 4 {
             self.report(now, out);
         }
+        self.catch_up();
         if !self.serving(now) && !self.config.mutants.on(Mutant::SessionPingWithoutLeader) {
             let patience = 2 * self.config.election_timeout;
             let stale: Vec<ConnectionId> = self

@@ -167,9 +167,10 @@ fn put_body(out: &mut BytesMut, message: &PeerMessage) {
                 out.put_i64_le(session.0);
             }
         }
-        PeerMessage::TouchReply { sequence } => {
+        PeerMessage::TouchReply { sequence, commit } => {
             out.put_u8(5);
             out.put_u64_le(*sequence);
+            out.put_u64_le(commit.0);
         }
         PeerMessage::Digest { index, digest } => {
             out.put_u8(6);
@@ -198,7 +199,7 @@ pub(crate) fn decode_message(body: &Bytes) -> Result<PeerMessage, Error> {
             sequence: reader.u64()?,
             sessions: list(&mut reader, 8, |reader| Ok(SessionId(reader.i64()?)))?,
         },
-        5 => PeerMessage::TouchReply { sequence: reader.u64()? },
+        5 => PeerMessage::TouchReply { sequence: reader.u64()?, commit: Index(reader.u64()?) },
         6 => PeerMessage::Digest { index: reader.u64()?, digest: reader.u128()? },
         tag => return Err(reader.unknown("message", tag as i64)),
     };

@@ -7,15 +7,16 @@ use crate::peer::{BODY_BYTES_MAX, Frame, HEADER_BYTES, next_frame, put_greeting,
 use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use synod_types::Index;
 use synod_types::peer::PeerMessage;
 
 #[test]
 fn a_body_longer_than_the_limit_is_refused_before_it_arrives() {
-    let bytes = written(|out| put_message(out, &PeerMessage::TouchReply { sequence: 1 }));
+    let bytes = written(|out| put_message(out, &PeerMessage::TouchReply { sequence: 1, commit: Index(2) }));
     let mut buffer = BytesMut::from(&bytes[..HEADER_BYTES]);
-    let error = Error::TooLong { codec: "peer frame", length: 9, limit: 8, offset: 4 };
-    assert_eq!(next_frame(&mut buffer, 8), Err(error));
-    assert_eq!(next_frame(&mut buffer, 9), Ok(None));
+    let error = Error::TooLong { codec: "peer frame", length: 17, limit: 16, offset: 4 };
+    assert_eq!(next_frame(&mut buffer, 16), Err(error));
+    assert_eq!(next_frame(&mut buffer, 17), Ok(None));
 }
 
 #[test]
