@@ -3,7 +3,7 @@
 
 use crate::dice::Dice;
 use crate::events::EventKind;
-use crate::kernel::{Alarm, Due, Kernel};
+use crate::kernel::{Alarm, Due, HostState, Kernel};
 use crate::process::Process;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -136,16 +136,20 @@ impl Kernel {
 /// A host's clocks as a process sees them.
 impl Clock for Process {
     fn now(&self) -> Instant {
-        let host = self.host;
-        self.shared.with(|kernel| {
-            kernel.hosts.get(host as usize).map_or(Instant(0), |host| Instant(host.clock.monotonic(kernel.now)))
-        })
+        self.read().0
     }
 
     fn wall_ms(&self) -> i64 {
+        self.read().1
+    }
+
+    fn read(&self) -> (Instant, i64) {
         let host = self.host;
-        self.shared.with(|kernel| {
-            kernel.hosts.get(host as usize).map_or(0, |host| host.clock.wall_ns(kernel.now).div_euclid(1_000_000))
+        self.shared.with(|kernel| match kernel.hosts.get(host as usize) {
+            Some(HostState { clock, .. }) => {
+                (Instant(clock.monotonic(kernel.now)), clock.wall_ns(kernel.now).div_euclid(1_000_000))
+            }
+            None => (Instant(0), 0),
         })
     }
 

@@ -14,8 +14,8 @@ const SECTOR: usize = 512;
 
 type Page = Box<[u8; PAGE]>;
 
-/// A page that was never written.
-static ZEROS: [u8; PAGE] = [0; PAGE];
+/// What was never written, as much of it as is read at once.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// Whether a part of a page is zeros.
 fn blank(part: &[u8]) -> bool {
@@ -126,6 +126,10 @@ impl Content {
 
     pub fn read(&self, offset: u64, len: usize) -> Bytes {
         let len = len.min(self.len.saturating_sub(offset) as usize);
+        let touched = offset / PAGE as u64..(offset + len as u64).div_ceil(PAGE as u64);
+        if len <= ZEROS.len() && self.pages.range(touched).next().is_none() {
+            return Bytes::from_static(&ZEROS[..len]);
+        }
         let mut data = BytesMut::with_capacity(len);
         for (page, from, to) in pages(offset, len) {
             match self.pages.get(&page) {

@@ -9,8 +9,10 @@ use crate::kernel::Kernel;
 use crate::world::{Host, World};
 use std::collections::BTreeMap;
 
+/// Room for names that are found at once; a power of two.
+const NEAR: usize = 64;
+
 /// The fault points of a host.
-#[derive(Default)]
 pub(crate) struct Points {
     /// Probabilities by name, as they were set.
     chances: BTreeMap<String, f64>,
@@ -19,6 +21,8 @@ pub(crate) struct Points {
     /// Their places in `reached`, by where a name lies in memory and how long it is: tasks come by so often that
     /// comparing names is too slow. A name may lie in memory more than once.
     places: BTreeMap<(usize, usize), usize>,
+    /// Some of those once more, where a name's address points to.
+    near: [((usize, usize), usize); NEAR],
 }
 
 struct Point {
@@ -26,6 +30,13 @@ struct Point {
     chance: f64,
     dice: Dice,
     fired: u64,
+}
+
+impl Default for Points {
+    fn default() -> Points {
+        let (chances, places) = (BTreeMap::new(), BTreeMap::new());
+        Points { chances, reached: Vec::new(), places, near: [((0, 0), 0); NEAR] }
+    }
 }
 
 impl Points {
@@ -38,6 +49,10 @@ impl Points {
 
     fn point(&mut self, seed: u64, host: u32, name: &'static str) -> &mut Point {
         let key = (name.as_ptr().addr(), name.len());
+        let slot = (key.0 / 4) % NEAR;
+        if self.near[slot].0 == key {
+            return &mut self.reached[self.near[slot].1];
+        }
         let place = *self.places.entry(key).or_insert_with(|| {
             let known = self.reached.iter().position(|point| point.name == name);
             known.unwrap_or_else(|| {
@@ -47,6 +62,7 @@ impl Points {
                 self.reached.len() - 1
             })
         });
+        self.near[slot] = (key, place);
         &mut self.reached[place]
     }
 }

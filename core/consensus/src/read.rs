@@ -4,7 +4,7 @@
 //!
 //! Reads that come in while a round is under way wait for the next one: one round trip serves all of them.
 
-use crate::io::{Output, Role};
+use crate::io::{Output, Role, TimerKind};
 use crate::raft::Raft;
 use std::collections::{BTreeSet, VecDeque};
 use synod_types::raft::{Body, Payload};
@@ -102,6 +102,8 @@ impl<P: Payload> Raft<P> {
     fn begin_round(&mut self, out: &mut Vec<Output<P>>) {
         self.reads.round += 1;
         self.broadcast_round(out);
+        // The question is a heartbeat as well.
+        out.push(Output::SetTimer(TimerKind::Heartbeat));
     }
 
     /// Answers the reads whose round a majority has echoed, and begins the next round if some wait for it.

@@ -13,6 +13,11 @@ pub trait Clock: Send + Sync {
     /// Wall clock in milliseconds since 1970; may jump either way.
     fn wall_ms(&self) -> i64;
 
+    /// Both at once.
+    fn read(&self) -> (Instant, i64) {
+        (self.now(), self.wall_ms())
+    }
+
     /// Completes once `now()` is at or after `at`.
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()>;
 }

@@ -51,6 +51,11 @@ impl Env {
         self.clock.wall_ms()
     }
 
+    /// The monotonic clock and the wall clock.
+    pub fn clocks(&self) -> (Instant, i64) {
+        self.clock.read()
+    }
+
     /// Waits for a span of the member's monotonic clock.
     pub fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
         self.clock.sleep_until(self.clock.now() + span)

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 /// Requests of one connection that may wait for their replies; more are not read yet.
 const IN_FLIGHT_MAX: usize = 4096;
+/// Read from a client at once, at most.
+const READ_BYTES: usize = 4 << 10;
 /// How long a connection may take to ask for a session.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -92,7 +94,7 @@ async fn connection(
     id: ConnectionId,
     wake: Arc<Notify>,
 ) -> io::Result<()> {
-    let mut input = BytesMut::with_capacity(4 << 10);
+    let mut input = BytesMut::with_capacity(READ_BYTES);
     loop {
         let next = {
             let now = shared.now();
@@ -122,7 +124,7 @@ async fn connection(
                 stream.flush().await?;
             }
             Next::Read => {
-                input.reserve(4 << 10);
+                crate::links::make_room(&mut input, READ_BYTES);
                 let mut part = (&mut input).limit(cut(&shared, "node.client_read_cut", usize::MAX));
                 tokio::select! {
                     biased;

@@ -122,7 +122,8 @@ impl Shared {
 
     /// Both clocks.
     pub fn now(&self) -> Now {
-        Now { instant: self.env.now(), wall_ms: self.env.wall_ms() }
+        let (instant, wall_ms) = self.env.clocks();
+        Now { instant, wall_ms }
     }
 
     /// The lock. A panic under it leaves a member that must not go on.

@@ -19,6 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub(crate) const PROTOCOL: u32 = 1;
 /// Room that a link keeps for what it sends next.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+/// Read from a peer at once, at most.
+const READ_BYTES: usize = 32 << 10;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_millis(1000);
 
@@ -242,8 +244,16 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Box<dyn Listener>) {
     }
 }
 
+/// Room to read into. What was read before may be held for long, by the log and the state, and with it the whole buffer:
+/// a new one is begun only when this one is nearly full.
+pub(crate) fn make_room(buffer: &mut BytesMut, bytes: usize) {
+    if buffer.capacity() - buffer.len() < bytes / 8 {
+        buffer.reserve(bytes);
+    }
+}
+
 async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
-    let mut buffer = BytesMut::with_capacity(64 << 10);
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let patience = shared.config.election_timeout;
     let theirs = shared.env.timeout(patience, read_greeting(&mut stream, &mut buffer)).await??;
     let mut out = BytesMut::new();
@@ -283,7 +293,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
                 }
             }
         }
-        buffer.reserve(16 << 10);
+        make_room(&mut buffer, READ_BYTES);
         let read = match &mut sign_due {
             None => stream.read_buf(&mut buffer).await?,
             Some(due) => tokio::select! {
@@ -301,7 +311,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
             return Ok(());
         }
         if sign_due.is_none() {
-            sign_due = Some(shared.env.sleep(patience / 2));
+            sign_due = Some(shared.env.sleep(patience));
         }
     }
 }

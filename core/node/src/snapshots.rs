@@ -62,7 +62,7 @@ async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> 
     let snapshots = &shared.snapshots;
     let mut writer = snapshots.create(index, term).await.map_err(|e| e.to_string())?;
     let mut records: Records = Box::new(state.records());
-    let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+    let mut piece = BytesMut::new();
     let mut encoder = Some(SnapshotEncoder::new(&mut piece));
     while let Some(mut encoding) = encoder {
         let encoded = shared.env.offload(PIECE_COST, move || {
@@ -84,7 +84,8 @@ async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> 
         if shared.env.buggify("node.snapshot_abandoned") {
             return Err("abandoned by a fault point".into());
         }
-        piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+        // The first is small in a small state; whoever has filled one fills another.
+        piece = BytesMut::with_capacity(if encoder.is_some() { PIECE_BYTES + 4096 } else { 0 });
     }
     // The iterator may be the last owner of an old version of the state: letting go of it takes a while.
     let _ = shared.env.offload(Duration::ZERO, move || drop(records)).await;

@@ -55,7 +55,8 @@ impl Timers {
 
 /// Fires timers until the member stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let tick = shared.config.election_timeout / 10;
+    // A little more often than heartbeats: the question whether it still leads, asked at ticks, stands for them.
+    let tick = shared.config.election_timeout / 6;
     let mut next_tick = shared.env.now() + tick;
     loop {
         shared.env.buggify_pause("node.timer_late", tick).await;

@@ -4,14 +4,17 @@
 use crate::Error;
 use crate::error::disk;
 use crate::layout::spare_name;
-use bytes::BytesMut;
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synod_env::{Env, File, OpenMode};
 use tokio::sync::oneshot;
 
-const CHUNK: u64 = 1 << 20;
+/// Written at once.
+static ZEROS: [u8; 128 << 10] = [0; 128 << 10];
+/// Synced at once.
+const PORTION: u64 = 1 << 20;
 
 /// A file full of zeros.
 pub(crate) struct Spare {
@@ -23,12 +26,14 @@ pub(crate) struct Spare {
 pub(crate) async fn prepare(env: &Env, folder: &Path, length: u64, wanted: &AtomicBool) -> Result<Spare, Error> {
     let path = folder.join(spare_name(env.random_u64()));
     let file = env.disk.open(&path, OpenMode::CreateNew).await.map_err(disk("create", &path))?;
-    let zeros = BytesMut::zeroed(CHUNK.min(length) as usize).freeze();
     let mut at = 0;
     while at < length && wanted.load(Ordering::Relaxed) {
-        let part = zeros.slice(..(length - at).min(CHUNK) as usize);
-        at += part.len() as u64;
-        file.write_at(at - part.len() as u64, part).await.map_err(disk("fill", &path))?;
+        let end = length.min(at + PORTION);
+        while at < end {
+            let part = &ZEROS[..ZEROS.len().min((end - at) as usize)];
+            file.write_at(at, Bytes::from_static(part)).await.map_err(disk("fill", &path))?;
+            at += part.len() as u64;
+        }
         // In portions with pauses, or the log would wait for the disk.
         let started = env.now();
         file.sync().await.map_err(disk("sync", &path))?;

@@ -391,10 +391,11 @@ impl Client {
             if now.since(c.heard) > timeout * 2 / 3 && !silent {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let mut wake = if silent { self.silent_until.min(now + SILENCE_STEP) } else { c.sent + timeout / 3 };
-            if !c.pings.is_empty() {
-                wake = c.heard + timeout * 2 / 3;
-            }
+            let mut wake = match silent {
+                true => self.silent_until.min(now + SILENCE_STEP),
+                false if c.pings.is_empty() => c.sent + timeout / 3,
+                false => c.heard + timeout * 2 / 3,
+            };
             if room && !silent && left.is_none() {
                 wake = wake.min(self.next_operation);
             }
