@@ -58,7 +58,7 @@ fn told(message: &PeerMessage) -> (&'static str, String) {
         PeerMessage::Touch { sequence, sessions } => {
             ("touch", format!("{} sessions were heard from, report {sequence}", sessions.len()))
         }
-        PeerMessage::TouchReply { sequence, commit } => {
+        PeerMessage::TouchReply { sequence, commit, .. } => {
             ("touched", format!("report {sequence}, {} is committed", commit.0))
         }
         PeerMessage::Digest { index, digest } => ("digest", format!("{:08x} at {index}", (digest >> 96) as u32)),

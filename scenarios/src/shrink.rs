@@ -308,7 +308,7 @@ impl Search<'_> {
 
     /// An ordinary network, ordinary disks, exact clocks, no small limits.
     fn weather(&mut self) {
-        let edits: [fn(&mut Plan); 9] = [
+        let edits: [fn(&mut Plan); 10] = [
             |p| p.cluster.clocks = vec![(0, 0); p.cluster.clocks.len()],
             |p| p.cluster.loss = 0.0,
             |p| p.cluster.tail = (0.0, 0),
@@ -317,6 +317,7 @@ impl Search<'_> {
             |p| p.cluster.flush_us = (80, 400),
             |p| (p.cluster.snapshot_entries, p.cluster.log_keep) = (100_000, 200),
             |p| p.cluster.segment_bytes = 256 << 10,
+            |p| p.cluster.in_flight_max = 64,
             |p| (p.cluster.append_entries_max, p.cluster.chunk_bytes) = (4096, 256 << 10),
         ];
         for edit in edits {

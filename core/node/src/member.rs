@@ -49,6 +49,8 @@ pub struct Config {
     pub chunk_bytes: usize,
     /// Entries in one message to a follower.
     pub append_entries_max: usize,
+    /// Messages with entries on their way to a follower that it has not answered.
+    pub in_flight_max: usize,
     /// Connections of clients; 0: no limit.
     pub connections_max: usize,
     /// Connections from one address; 0: no limit.
@@ -86,6 +88,7 @@ impl Config {
             segment_bytes: 64 << 20,
             chunk_bytes: 256 << 10,
             append_entries_max: 4096,
+            in_flight_max: 64,
             connections_max: 0,
             connections_per_address_max: 0,
             outstanding_max: 50_000,
@@ -279,6 +282,7 @@ impl Member {
                 snapshot_bytes: config.snapshot_bytes,
                 log_keep: config.log_keep,
                 append_entries_max: config.append_entries_max,
+                in_flight_max: config.in_flight_max,
                 outstanding_max: config.outstanding_max,
                 reap_every: config.reap_every,
                 cluster_version: config.cluster_version,

@@ -35,6 +35,8 @@ pub struct Config {
     pub log_keep: u64,
     /// Entries in one message to a follower.
     pub append_entries_max: usize,
+    /// Messages with entries on their way to a follower that it has not answered.
+    pub in_flight_max: usize,
     /// Requests that may wait at this member; more are refused with `ThrottledOp`.
     pub outstanding_max: usize,
     /// How often containers and TTL nodes are looked for.
@@ -155,6 +157,7 @@ impl Replica {
                 mutants: config.mutants,
                 limits: synod_consensus::Limits {
                     append_entries_max: config.append_entries_max,
+                    in_flight_max: config.in_flight_max,
                     ..synod_consensus::Limits::default()
                 },
             },
@@ -256,7 +259,9 @@ impl Replica {
                 self.forward_refused(requests, out);
             }
             PeerMessage::Touch { sequence, sessions } => self.touched(now, from, sequence, sessions, out),
-            PeerMessage::TouchReply { sequence, commit } => self.touch_confirmed(now, from, (sequence, commit), out),
+            PeerMessage::TouchReply { sequence, commit, ending } => {
+                self.touch_confirmed(now, from, (sequence, commit, ending), out)
+            }
             PeerMessage::Digest { index, digest } => self.compare_digest(from, Index(index), digest, out),
         }
     }

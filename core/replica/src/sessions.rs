@@ -65,12 +65,11 @@ struct Report {
 }
 
 /// Somebody was heard from, and wants to know that the leader knows.
-#[derive(Clone, Copy)]
 enum Sign {
     /// A client here.
     Ping { connection: ConnectionId, tag: u64 },
-    /// A follower, with those that it has heard from.
-    Report { to: NodeId, sequence: u64 },
+    /// A follower, with those that it has heard from; some of them are not extended any more.
+    Report { to: NodeId, sequence: u64, ending: Vec<SessionId> },
 }
 
 impl Sessions {
@@ -198,9 +197,10 @@ impl Replica {
         if self.config.mutants.on(Mutant::SessionConfirmBlind) {
             return self.confirm(sign, self.raft.commit(), out);
         }
+        let is_ping = matches!(sign, Sign::Ping { .. });
         self.sessions.signs.push(sign);
         // Reports come all the time; they wait for each other.
-        if matches!(sign, Sign::Ping { .. }) {
+        if is_ping {
             self.ask_whether_leading(now, out);
         }
     }
@@ -230,12 +230,16 @@ impl Replica {
 
     fn confirm(&mut self, sign: Sign, commit: Index, out: &mut Vec<Output>) {
         match sign {
-            Sign::Report { to, sequence } => {
-                out.push(Output::Send { to, message: PeerMessage::TouchReply { sequence, commit } })
+            Sign::Report { to, sequence, ending } => {
+                out.push(Output::Send { to, message: PeerMessage::TouchReply { sequence, commit, ending } })
             }
             Sign::Ping { connection, tag } => {
-                let Some(c) = self.connections.get(&connection) else { return };
-                if !c.session.is_some_and(|s| self.sessions.expiring.contains(&s)) {
+                let Some(c) = self.connections.get_mut(&connection) else { return };
+                if c.session.is_some_and(|s| self.sessions.expiring.contains(&s)) {
+                    // Perhaps it does not end, because this member does not lead any more.
+                    c.ping.get_or_insert(tag);
+                    c.unreported = true;
+                } else {
                     let zxid = self.state.zxid();
                     out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
                 }
@@ -312,18 +316,23 @@ impl Replica {
         if self.role != Role::Leader {
             return;
         }
+        let mut ending = Vec::new();
         for session in sessions {
-            self.heard_of(now, session);
+            if !self.heard_of(now, session) {
+                ending.push(session);
+            }
         }
-        self.sign_of_life(now, Sign::Report { to: from, sequence }, out);
+        self.sign_of_life(now, Sign::Report { to: from, sequence, ending }, out);
     }
 
-    /// Leader: a session gave a sign of life, here or at a follower.
-    pub(crate) fn heard_of(&mut self, now: Now, session: SessionId) {
-        if !self.sessions.expiring.contains(&session)
-            && let Some(heard) = self.sessions.heard.get_mut(&session)
-        {
-            *heard = now.instant;
+    /// Leader: a session gave a sign of life, here or at a follower. Whether that is in time.
+    pub(crate) fn heard_of(&mut self, now: Now, session: SessionId) -> bool {
+        match self.sessions.heard.get_mut(&session) {
+            Some(heard) if !self.sessions.expiring.contains(&session) => {
+                *heard = now.instant;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -350,7 +359,7 @@ impl Replica {
         &mut self,
         now: Now,
         from: NodeId,
-        (sequence, commit): (u64, Index),
+        (sequence, commit, ending): (u64, Index, Vec<SessionId>),
         out: &mut Vec<Output>,
     ) {
         if self.sessions.report.as_ref().is_none_or(|r| r.to != from || r.sequence != sequence) {
@@ -359,12 +368,19 @@ impl Replica {
         let Some(report) = self.sessions.report.take() else { return };
         self.trust(commit, report.sent_at);
         let zxid = self.state.zxid();
+        let more = self.connections.values().any(|c| c.ping.is_some());
+        let answers_all = self.config.mutants.on(Mutant::SessionEndingAnswered);
         for (connection, tag) in report.pings {
-            if self.connections.contains_key(&connection) {
+            let Some(c) = self.connections.get_mut(&connection) else { continue };
+            if c.session.is_some_and(|session| ending.contains(&session)) && !answers_all {
+                // Asked again with the next report, unless the end comes first.
+                c.ping.get_or_insert(tag);
+                c.unreported = true;
+            } else {
                 out.push(Output::Reply { connection, tag, zxid, result: Ok(crate::io::Reply::Nothing) });
             }
         }
-        if self.connections.values().any(|c| c.ping.is_some()) {
+        if more {
             self.report(now, out);
         }
     }

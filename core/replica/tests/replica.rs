@@ -9,7 +9,9 @@ use synod_types::peer::PeerMessage;
 use synod_types::raft::{Body, HardState, Message};
 use synod_types::session::SessionGranted;
 use synod_types::znode::{CreateMode, EventKind, perms};
-use synod_types::{Acl, Command, ErrorCode, Identity, Instant, Mutants, NodeId, Origin, Term, WriteOp, Zxid};
+use synod_types::{
+    Acl, Command, ErrorCode, Identity, Instant, Mutants, NodeId, Origin, SessionId, Term, WriteOp, Zxid,
+};
 
 const E: Duration = Duration::from_millis(1_000);
 const TIMEOUT_MS: u32 = 4_000;
@@ -33,6 +35,7 @@ impl Bench {
             snapshot_bytes: 1 << 20,
             log_keep: 10,
             append_entries_max: 100,
+            in_flight_max: 64,
             outstanding_max: 3,
             reap_every: E,
             cluster_version: synod_types::version::CLUSTER_VERSION,
@@ -232,6 +235,53 @@ fn a_session_ends_when_nothing_was_heard_of_it_and_takes_its_nodes_along() {
 }
 
 #[test]
+fn a_sign_of_life_that_comes_too_late_is_not_confirmed() {
+    let mut bench = Bench::leader();
+    let term = bench.replica.consensus().term();
+    let ack = |bench: &mut Bench| {
+        let matched = bench.replica.consensus().last_index();
+        bench.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
+    };
+    // A follower reports whom it heard from, and this leader asks a majority whether it still leads.
+    let report = |bench: &mut Bench, sequence, sessions: &[SessionId]| {
+        bench.said.clear();
+        let message = PeerMessage::Touch { sequence, sessions: sessions.to_vec() };
+        bench.step(Input::Peer { from: NodeId(2), message });
+        bench.pass(200);
+        let rounds = bench.said.iter().filter_map(|output| match output {
+            Output::Send { message: PeerMessage::Raft(Message { body: Body::Append { round, .. }, .. }), .. } => {
+                Some(*round)
+            }
+            _ => None,
+        });
+        let round = rounds.max().unwrap();
+        let matched = bench.replica.consensus().commit();
+        bench.hear(2, term, Body::AppendReply { matched, round, recovering: false });
+        bench.said.iter().find_map(|output| match output {
+            Output::Send { message: PeerMessage::TouchReply { sequence: of, ending, .. }, .. } if *of == sequence => {
+                Some(ending.clone())
+            }
+            _ => None,
+        })
+    };
+    ack(&mut bench);
+    bench.connect(1, None);
+    bench.connect(2, None);
+    ack(&mut bench);
+    let sessions: Vec<SessionId> = bench.replica.state().sessions().map(|(id, _)| id).collect();
+    assert_eq!(sessions.len(), 2);
+    for sequence in 1..=9 {
+        assert_eq!(report(&mut bench, sequence, &sessions[..1]), Some(Vec::new()));
+        bench.pass(500);
+    }
+    let entries = bench.replica.consensus().last_index();
+    assert!(bench.replica.consensus().commit() < entries, "the second session's end is proposed");
+    assert_eq!(report(&mut bench, 10, &sessions), Some(vec![sessions[1]]));
+    ack(&mut bench);
+    assert_eq!(report(&mut bench, 11, &sessions), Some(vec![sessions[1]]), "it has ended");
+}
+
+#[test]
 fn watches_fire_once_or_always_and_only_for_who_may_read() {
     let mut bench = Bench::new(1);
     for connection in 1..=3 {
@@ -381,7 +431,7 @@ fn what_was_forwarded_before_a_refusal_was_heard_is_refused_too() {
     let forward = |bench: &mut Bench, request, refusals| {
         let origin = Origin { node: NodeId(2), incarnation: 5, request };
         let owner = synod_types::session::Owner { node: NodeId(2), incarnation: 5, connection: 1 };
-        let command = Command::CloseSession { session: synod_types::SessionId(9), owner };
+        let command = Command::CloseSession { session: SessionId(9), owner };
         let message = PeerMessage::Forward { term, refusals, proposals: vec![(origin, command)] };
         bench.step(Input::Peer { from: NodeId(2), message });
     };

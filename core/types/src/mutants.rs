@@ -105,6 +105,7 @@ mutants! {
     SessionExpireEarly = "session.expire_early": "a session is expired at half of its timeout",
     SessionConfirmBlind = "session.leader_confirms_blind": "a leader answers pings and reports without asking whether it still leads",
     SessionPingWithoutLeader = "session.ping_without_leader": "a follower answers pings that its leader never heard of",
+    SessionEndingAnswered = "session.ending_answered": "a follower answers pings of sessions whose end its leader has proposed",
     SessionTrustsLagging = "session.trusts_lagging": "a follower serves reads for as long as its leader confirms its reports, however far behind it is",
     SessionReportForgotten = "session.lost_report_forgotten": "whom a follower's lost report named is not in its next one",
     SessionWrongPassword = "session.any_password": "a session is resumed with any password",

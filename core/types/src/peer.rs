@@ -55,9 +55,10 @@ pub enum PeerMessage {
     ForwardRefused { term: Term, refusals: u64, requests: Vec<u64> },
     /// A follower tells the leader which of its clients' sessions were heard from since the last report.
     Touch { sequence: u64, sessions: Vec<SessionId> },
-    /// The leader has extended them; only then may the follower answer their pings. `commit` is what was committed when
-    /// the leader was asked: who has applied that does not serve older reads than it could know of.
-    TouchReply { sequence: u64, commit: Index },
+    /// The leader has extended them, but not those in `ending`, which have ended or whose end it has proposed; only then
+    /// may the follower answer their pings. `commit` is what was committed when the leader was asked: who has applied
+    /// that does not serve older reads than it could know of.
+    TouchReply { sequence: u64, commit: Index, ending: Vec<SessionId> },
     /// The sender's digest of the state at an applied index (continuous check of replicas).
     Digest { index: u64, digest: u128 },
 }

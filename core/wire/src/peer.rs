@@ -162,21 +162,26 @@ fn put_body(out: &mut BytesMut, message: &PeerMessage) {
         PeerMessage::Touch { sequence, sessions } => {
             out.put_u8(4);
             out.put_u64_le(*sequence);
-            put_varint(out, sessions.len() as u64);
-            for session in sessions {
-                out.put_i64_le(session.0);
-            }
+            put_sessions(out, sessions);
         }
-        PeerMessage::TouchReply { sequence, commit } => {
+        PeerMessage::TouchReply { sequence, commit, ending } => {
             out.put_u8(5);
             out.put_u64_le(*sequence);
             out.put_u64_le(commit.0);
+            put_sessions(out, ending);
         }
         PeerMessage::Digest { index, digest } => {
             out.put_u8(6);
             out.put_u64_le(*index);
             out.put_u128_le(*digest);
         }
+    }
+}
+
+fn put_sessions(out: &mut BytesMut, sessions: &[SessionId]) {
+    put_varint(out, sessions.len() as u64);
+    for session in sessions {
+        out.put_i64_le(session.0);
     }
 }
 
@@ -199,7 +204,11 @@ pub(crate) fn decode_message(body: &Bytes) -> Result<PeerMessage, Error> {
             sequence: reader.u64()?,
             sessions: list(&mut reader, 8, |reader| Ok(SessionId(reader.i64()?)))?,
         },
-        5 => PeerMessage::TouchReply { sequence: reader.u64()?, commit: Index(reader.u64()?) },
+        5 => PeerMessage::TouchReply {
+            sequence: reader.u64()?,
+            commit: Index(reader.u64()?),
+            ending: list(&mut reader, 8, |reader| Ok(SessionId(reader.i64()?)))?,
+        },
         6 => PeerMessage::Digest { index: reader.u64()?, digest: reader.u128()? },
         tag => return Err(reader.unknown("message", tag as i64)),
     };

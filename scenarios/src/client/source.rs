@@ -28,8 +28,9 @@ impl Source {
         let mut mix = workload.mix.clone();
         if client <= workload.readers {
             mix = Mix {
-                sync_get: 2 + mix.get + mix.exists,
-                get: mix.get,
+                // A sync waits for the latest, and what comes after it; who never asks for one sees what there is.
+                sync_get: if client.is_multiple_of(2) { 0 } else { 2 + mix.get + mix.exists },
+                get: 1 + mix.get,
                 exists: mix.exists,
                 reconnect: 1,
                 ..Mix::default()

@@ -116,6 +116,9 @@ pub struct Cluster {
     pub partial: f64,
     /// Time of a flush: least, most, microseconds.
     pub flush_us: (u64, u64),
+    /// Messages with entries that a follower may owe an answer to.
+    #[serde(default = "window", skip_serializing_if = "is_window")]
+    pub in_flight_max: usize,
     /// Requests that may wait at a member; more are refused.
     #[serde(default = "many", skip_serializing_if = "is_many")]
     pub outstanding_max: usize,
@@ -124,6 +127,14 @@ pub struct Cluster {
     /// The newest cluster version that the members' program supports at first; see `synod_types::version`.
     #[serde(default = "newest", skip_serializing_if = "is_newest")]
     pub version: u32,
+}
+
+fn window() -> usize {
+    64
+}
+
+fn is_window(in_flight: &usize) -> bool {
+    *in_flight == window()
 }
 
 fn newest() -> u32 {
@@ -152,7 +163,7 @@ pub struct Workload {
     pub horizon_ms: u64,
     /// Operations that all clients together try to make.
     pub operations: u64,
-    /// So many of them only read, and often ask for the latest first: no write of their own holds them up.
+    /// So many of them only read: no write of their own holds them up. Every other often asks for the latest first.
     pub readers: u32,
     /// Nodes they fight over. Few: conflicts. Many: breadth.
     pub keys: u32,

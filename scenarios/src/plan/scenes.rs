@@ -1,12 +1,12 @@
 //! Scenes: faults that mean something only together, such as "one member lags, another loses its disk, and now the
 //! leader dies". A random mix reaches them once in many thousand seeds; they are parts of the plan like any other fault.
 
-use super::{Cluster, Fault, Hunt, Place, What};
+use super::{Cluster, Fault, Hunt, Place, What, Workload};
 use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 14] = [
+const SCENES: [fn(&mut Stage<'_>); 18] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -21,31 +21,45 @@ const SCENES: [fn(&mut Stage<'_>); 14] = [
     founding,
     two_lost_disks,
     deaf_successors,
+    late_returns,
+    hung_disk,
+    late_awakening,
+    flapping_pair,
 ];
+/// How many scenes there are.
+pub(super) const COUNT: usize = SCENES.len();
 
 /// Where a scene is built.
 struct Stage<'a> {
     dice: Dice,
     cluster: &'a Cluster,
+    session_timeout_ms: u64,
     /// Damage to disks that is left to plan.
     damages: &'a mut u64,
     begin_ms: u64,
     faults: Vec<Fault>,
 }
 
-/// The scenes of a seed.
-pub(super) fn of_seed(seed: u64, often: f64, cluster: &Cluster, horizon_ms: u64, damages: &mut u64) -> Vec<Fault> {
+/// The scenes of a seed: with which probability it has each, and how many times at most.
+pub(super) fn of_seed(
+    seed: u64,
+    often: (f64, u64),
+    cluster: &Cluster,
+    workload: &Workload,
+    damages: &mut u64,
+) -> Vec<Fault> {
+    let (horizon_ms, session_timeout_ms) = (workload.horizon_ms, u64::from(workload.session_timeout_ms));
     let mut which = Dice::numbered(seed, STREAM);
     let mut faults = Vec::new();
     for (number, scene) in (1..).zip(SCENES) {
-        let (on, times) = (which.chance(often), 1 + which.below(3));
+        let (on, times) = (which.chance(often.0), 1 + which.below(often.1));
         if !on || cluster.nodes < 3 {
             continue;
         }
         let mut dice = Dice::numbered(seed, STREAM + number);
         for _ in 0..times {
             let begin_ms = 1_000 + dice.below(horizon_ms.saturating_sub(8_000).max(1));
-            let mut stage = Stage { dice, cluster, damages, begin_ms, faults: Vec::new() };
+            let mut stage = Stage { dice, cluster, session_timeout_ms, damages, begin_ms, faults: Vec::new() };
             scene(&mut stage);
             dice = stage.dice;
             faults.append(&mut stage.faults);
@@ -299,4 +313,45 @@ fn deaf_successors(s: &mut Stage<'_>) {
         }
         s.add(begin + 1, 0, What::HandOver { to });
     }
+}
+
+/// Clients come back when their sessions are about to end, and the log is slow just then: a session's end and its return
+/// overtake each other.
+fn late_returns(s: &mut Stage<'_>) {
+    let slow_ms = 3_000;
+    let timeout_ms = if s.dice.chance(0.5) { s.session_timeout_ms } else { 4_000 };
+    let away_ms = timeout_ms - s.dice.below(slow_ms);
+    s.add(0, away_ms, What::Partition { side: vec![0] });
+    for node in 1..=s.cluster.nodes {
+        let by_ms = 100 + s.dice.below(1_000);
+        s.add(away_ms, slow_ms, What::SlowDisk { node, by_ms });
+    }
+}
+
+/// Disks of a minority hang for long, and nothing else is wrong: what these members know grows old.
+fn hung_disk(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let some = 1 + s.dice.below(u64::from(s.cluster.nodes - 1) / 2) as usize;
+    let for_ms = 6 * e + s.dice.below(6 * e);
+    for node in s.shuffled().into_iter().take(some) {
+        s.add(0, for_ms, What::StuckDisk { node });
+    }
+}
+
+/// A leader stands still until sessions have ended without it, and is alone with its clients when it goes on.
+fn late_awakening(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    // Or until there is another leader, and while its clients still wait for answers.
+    let long = s.dice.chance(0.5);
+    let for_ms = if long { s.session_timeout_ms + 2 * e } else { 2 * e } + s.dice.below(2 * e);
+    s.add(0, for_ms + 2 * e, What::IsolateLeader);
+    s.add(0, for_ms, What::PauseLeader);
+}
+
+/// The connections between two members break again and again.
+fn flapping_pair(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let pair = s.shuffled();
+    let (long, every_ms) = (8 * e + s.dice.below(8 * e), 20 + s.dice.below(e));
+    s.add(0, long, What::Flap { a: pair[0], b: pair[1], every_ms });
 }

@@ -17,6 +17,8 @@ mod stream {
     pub const LIMITS: u64 = 7;
     pub const VERSION: u64 = 8;
     pub const DAMAGES: u64 = 9;
+    pub const PLAY: u64 = 10;
+    pub const WINDOW: u64 = 11;
     /// Plus the number of the fault's kind: a new kind does not move the others.
     pub const FAULTS: u64 = 100;
 }
@@ -68,8 +70,8 @@ struct Swarm {
     /// Probability of each kind of fault, and how often it happens at most.
     kind: f64,
     times_max: u64,
-    /// Probability of each scene.
-    scene: f64,
+    /// Probability of each scene, and how often it happens at most.
+    scene: (f64, u64),
     /// Probability that the network is bad all the time.
     weather: f64,
     /// Probability of each fault point.
@@ -79,16 +81,25 @@ struct Swarm {
 }
 
 impl Swarm {
+    /// Some seeds are plays of a scene or two, and otherwise fine: what a scene is for is not drowned in noise there.
+    fn of_seed(profile: Profile, seed: u64) -> Swarm {
+        let swarm = Swarm::of(profile);
+        if swarm.scene.0 > 0.0 && Dice::numbered(seed, stream::PLAY).chance(0.3) {
+            return Swarm { kind: 0.0, scene: (2.0 / scenes::COUNT as f64, 6), weather: 0.0, ..swarm };
+        }
+        swarm
+    }
+
     fn of(profile: Profile) -> Swarm {
         match profile {
             Profile::Calm => {
-                Swarm { kind: 0.15, times_max: 1, scene: 0.0, weather: 0.1, fault_point: 0.0, damage: false }
+                Swarm { kind: 0.15, times_max: 1, scene: (0.0, 0), weather: 0.1, fault_point: 0.0, damage: false }
             }
             Profile::Stormy => {
-                Swarm { kind: 0.35, times_max: 3, scene: 0.2, weather: 0.3, fault_point: 0.2, damage: true }
+                Swarm { kind: 0.35, times_max: 3, scene: (0.2, 3), weather: 0.3, fault_point: 0.2, damage: true }
             }
             Profile::Hostile => {
-                Swarm { kind: 0.6, times_max: 5, scene: 0.4, weather: 0.6, fault_point: 0.5, damage: true }
+                Swarm { kind: 0.6, times_max: 5, scene: (0.4, 3), weather: 0.6, fault_point: 0.5, damage: true }
             }
         }
     }
@@ -109,7 +120,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn of_seed(seed: u64, overrides: &Overrides) -> Plan {
         let profile = overrides.profile.unwrap_or_else(|| Profile::of_seed(seed));
-        let swarm = Swarm::of(profile);
+        let swarm = Swarm::of_seed(profile, seed);
         let mut d = Dice::numbered(seed, stream::CLUSTER);
         let nodes = match overrides.nodes {
             Some(nodes) => nodes,
@@ -132,6 +143,7 @@ impl Plan {
             loss: if d.chance(swarm.weather * 0.7) { 0.001 + d.below(20) as f64 / 1000.0 } else { 0.0 },
             partial: if d.chance(swarm.weather) { 0.1 } else { 0.0 },
             flush_us: if d.chance(0.8) { (80, 400) } else { (1_000, 12_000) },
+            in_flight_max: [1, 4, 64][Dice::numbered(seed, stream::WINDOW).below(3) as usize],
             outstanding_max: if Dice::numbered(seed, stream::LIMITS).chance(0.1) { 4 } else { 50_000 },
             clocks: (0..nodes)
                 .map(|_| match d.chance(0.5) {
@@ -147,7 +159,7 @@ impl Plan {
             false => cluster,
         };
         let workload = workload(seed, overrides, horizon_ms);
-        let mut faults = faults(seed, &swarm, &cluster, horizon_ms);
+        let mut faults = faults(seed, &swarm, &cluster, &workload);
         // Who is upgraded was old before; some stay so.
         let upgrades = faults.iter().any(|f| matches!(f.what, What::RollingUpgrade { .. }));
         let old = upgrades || Dice::numbered(seed, stream::VERSION).chance(0.1);
@@ -201,7 +213,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
         reopen: weight(1),
         reconnect: weight(2),
         intrude: weight(1),
-        silence: weight(1) / 2,
+        silence: weight(2) / 2,
         refused: 0,
         large: 0,
         access: 0,
@@ -216,7 +228,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     }
     let mut workload = Workload {
         clients: 4 + d.below(7) as u32,
-        readers: d.below(3) as u32,
+        readers: d.below(4) as u32,
         horizon_ms,
         operations: overrides.operations.unwrap_or(900 + d.below(600)),
         keys: [2, 5, 12, 40][d.below(4) as usize],
@@ -238,7 +250,8 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
 }
 
 /// The faults of a seed: a random subset of the kinds, each with its own intensity.
-fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, horizon_ms: u64) -> Vec<Fault> {
+fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, workload: &Workload) -> Vec<Fault> {
+    let horizon_ms = workload.horizon_ms;
     let mut which = Dice::numbered(seed, stream::SWARM);
     let mut faults = Vec::new();
     // Damage to disks: never more machines than may fail without loss of what was acknowledged, one after the other.
@@ -278,7 +291,7 @@ fn faults(seed: u64, swarm: &Swarm, cluster: &Cluster, horizon_ms: u64) -> Vec<F
     damages -= kept.len() as u64;
     let mut position = 0..;
     faults.retain(|f| position.next().is_some_and(|i| kept.contains(&i)) || f.what.damages_disk().is_none());
-    faults.extend(scenes::of_seed(seed, swarm.scene, cluster, horizon_ms, &mut damages));
+    faults.extend(scenes::of_seed(seed, swarm.scene, cluster, workload, &mut damages));
     faults.sort_by_key(|f| f.at_ms);
     faults
 }

@@ -240,6 +240,7 @@ impl Driver<'_> {
         config.log_keep = c.log_keep;
         config.segment_bytes = c.segment_bytes;
         config.append_entries_max = c.append_entries_max;
+        config.in_flight_max = c.in_flight_max;
         config.chunk_bytes = c.chunk_bytes;
         config.outstanding_max = c.outstanding_max;
         config.reap_every = REAP_EVERY;

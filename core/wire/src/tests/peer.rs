@@ -12,11 +12,12 @@ use synod_types::peer::PeerMessage;
 
 #[test]
 fn a_body_longer_than_the_limit_is_refused_before_it_arrives() {
-    let bytes = written(|out| put_message(out, &PeerMessage::TouchReply { sequence: 1, commit: Index(2) }));
+    let bytes =
+        written(|out| put_message(out, &PeerMessage::TouchReply { sequence: 1, commit: Index(2), ending: Vec::new() }));
     let mut buffer = BytesMut::from(&bytes[..HEADER_BYTES]);
-    let error = Error::TooLong { codec: "peer frame", length: 17, limit: 16, offset: 4 };
-    assert_eq!(next_frame(&mut buffer, 16), Err(error));
-    assert_eq!(next_frame(&mut buffer, 17), Ok(None));
+    let error = Error::TooLong { codec: "peer frame", length: 18, limit: 17, offset: 4 };
+    assert_eq!(next_frame(&mut buffer, 17), Err(error));
+    assert_eq!(next_frame(&mut buffer, 18), Ok(None));
 }
 
 #[test]

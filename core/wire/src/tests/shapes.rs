@@ -240,7 +240,7 @@ pub(super) fn peer_message() -> impl Strategy<Value = PeerMessage> {
         1 => (any::<u64>(), vec(any::<u64>(), 0..9)).prop_map(|(refusals, requests)| PeerMessage::ForwardRefused { term: Term(7), refusals, requests }),
         1 => (any::<u64>(), vec(session(), 0..9))
             .prop_map(|(sequence, sessions)| PeerMessage::Touch { sequence, sessions }),
-        1 => (any::<u64>(), index()).prop_map(|(sequence, commit)| PeerMessage::TouchReply { sequence, commit }),
+        1 => (any::<u64>(), index(), vec(session(), 0..3)).prop_map(|(sequence, commit, ending)| PeerMessage::TouchReply { sequence, commit, ending }),
         1 => (any::<u64>(), any::<u128>()).prop_map(|(index, digest)| PeerMessage::Digest { index, digest }),
     ]
 }
