@@ -2,6 +2,15 @@
 //! what was not flushed, and oracles that look at every step. The simulator of the whole system is another room; this
 //! one knows nothing but `Input` and `Output`.
 
+mod disk;
+mod faults;
+mod network;
+mod oracle;
+
+use disk::{Disk, decode};
+use network::Link;
+use oracle::Oracle;
+
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -49,17 +58,6 @@ enum Event {
     Work,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    hard_state: HardState,
-    entries: Vec<Entry<Number>>,
-    snapshot: Option<(SnapshotMeta, Vec<u8>)>,
-    touched: bool,
-    /// Wiped or damaged and not recovered since.
-    lost: bool,
-    damaged: bool,
-}
-
 struct Member {
     raft: Option<Raft<Number>>,
     incarnation: u64,
@@ -72,17 +70,6 @@ struct Member {
     incoming: Vec<u8>,
     reads: BTreeMap<u64, Index>,
     paused_until: u64,
-}
-
-#[derive(Default)]
-struct Link {
-    number: u64,
-    /// What each end (lower id first) believes.
-    up: [bool; 2],
-    broken: bool,
-    blocked_until: u64,
-    slow_until: u64,
-    last_delivery: [u64; 2],
 }
 
 /// The whole world.
@@ -106,41 +93,7 @@ pub struct World {
     pub seen: BTreeMap<&'static str, u64>,
 }
 
-/// What must hold at every step.
-#[derive(Default)]
-struct Oracle {
-    leaders: BTreeMap<Term, NodeId>,
-    /// Index → entry, and the lowest term of a member when it reported it decided.
-    decided: BTreeMap<Index, (Term, Option<Number>, Term)>,
-    /// (index, term) → payload and the term before it.
-    entries: BTreeMap<(Index, Term), (Option<Number>, Option<Term>)>,
-}
-
 type Verdict = Result<(), String>;
-
-fn checksum(data: &[u8]) -> u32 {
-    data.iter().fold(17u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)))
-}
-
-fn encode(applied: &BTreeMap<Index, (Term, Option<Number>)>) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (index, (term, number)) in applied {
-        for part in [index.0, term.0, number.map_or(0, |n| n.0)] {
-            data.extend_from_slice(&(part as u32).to_le_bytes());
-        }
-    }
-    data
-}
-
-fn decode(data: &[u8]) -> BTreeMap<Index, (Term, Option<Number>)> {
-    let part = |at: &[u8]| u64::from(u32::from_le_bytes([at[0], at[1], at[2], at[3]]));
-    data.chunks_exact(12)
-        .map(|at| {
-            let number = Some(part(&at[8..])).filter(|n| *n > 0).map(Number);
-            (Index(part(at)), (Term(part(&at[4..])), number))
-        })
-        .collect()
-}
 
 impl World {
     pub fn new(plan: Plan) -> World {
@@ -341,74 +294,6 @@ impl World {
 
     // Disks.
 
-    /// Makes writes up to `sequence` durable.
-    fn flush(&mut self, node: NodeId, sequence: u64) {
-        let member = self.member(node);
-        while let Some(write) = member.unflushed.front() {
-            match write {
-                Output::Append { sequence: at, hard_state, truncate, entries } if *at <= sequence => {
-                    if let Some(from) = truncate {
-                        member.disk.entries.retain(|entry| entry.index < *from);
-                    }
-                    member.disk.entries.extend(entries.iter().cloned());
-                    member.disk.hard_state = hard_state.unwrap_or(member.disk.hard_state);
-                }
-                Output::ResetLog { sequence: at, hard_state, .. } if *at <= sequence => {
-                    member.disk.entries.clear();
-                    member.disk.hard_state = *hard_state;
-                }
-                _ => break,
-            }
-            member.disk.touched = true;
-            // Damage is reported until it is durable that the member recovers from it.
-            member.disk.damaged &= !member.disk.hard_state.recovering;
-            member.unflushed.pop_front();
-        }
-        // What a log cannot hold after a lost suffix was rewritten: only continuous logs exist on disks.
-        debug_assert!(member.disk.entries.windows(2).all(|pair| pair[1].index == pair[0].index.next()));
-    }
-
-    fn begin_flush(&mut self, node: NodeId) {
-        let member = self.member(node);
-        if member.flushing {
-            return;
-        }
-        let Some(Output::Append { sequence, .. } | Output::ResetLog { sequence, .. }) = member.unflushed.back() else {
-            return;
-        };
-        let (sequence, incarnation) = (*sequence, member.incarnation);
-        member.flushing = true;
-        let delay = if self.chance(5) && !self.calm { self.draw(20, 200) } else { self.draw(1, 10) };
-        self.at(delay, Event::Flushed { node, incarnation, sequence });
-    }
-
-    fn restore(&mut self, node: NodeId, incarnation: u64, meta: SnapshotMeta) -> Verdict {
-        if self.members[&node].incarnation != incarnation {
-            return Ok(());
-        }
-        if self.chance(5) && !self.calm {
-            return self.step(node, Input::RestoreFailed { meta });
-        }
-        let member = self.member(node);
-        // The checksum is not looked at here: a mixture of two snapshots must show.
-        let data = std::mem::take(&mut member.incoming);
-        member.applied = decode(&data);
-        member.disk.snapshot = Some((meta, data));
-        member.disk.touched = true;
-        let applied = member.applied.clone();
-        self.saw("snapshot installed");
-        if applied.keys().next_back() != Some(&meta.index) || applied.len() as u64 != meta.index.0 {
-            return Err(format!("node {node} loaded a snapshot that is not that of {meta:?}"));
-        }
-        for (index, (term, number)) in applied {
-            self.oracle.check_decided(node, index, term, number)?;
-        }
-        if self.chance(10) && !self.calm {
-            return self.crash(node, false);
-        }
-        self.step(node, Input::Restored { meta })
-    }
-
     // Lives.
 
     fn start(&mut self, node: NodeId) -> Verdict {
@@ -482,192 +367,9 @@ impl World {
         Ok(())
     }
 
-    /// A crash with the loss of a disk, as long as the intact members remain a majority, and not while the cluster is
-    /// being founded.
-    fn lose_disk(&mut self, node: NodeId) -> Verdict {
-        let is_lost = |disk: &Disk| disk.lost || disk.hard_state.recovering || !disk.touched;
-        let lost = self.members.values().filter(|member| is_lost(&member.disk)).count();
-        let founded = self.members.values().all(|member| {
-            let disk = &member.disk;
-            !disk.entries.is_empty() || disk.snapshot.is_some() || disk.lost
-        });
-        let bound = (self.members.len() - 1) / 2;
-        if !founded || lost >= bound || self.members[&node].disk.lost || self.members[&node].raft.is_none() {
-            return Ok(());
-        }
-        self.crash(node, false)?;
-        let damaged = self.chance(40);
-        let keep = self.draw(0, 100);
-        let member = self.member(node);
-        if damaged {
-            self.saw("disk damaged");
-            let member = self.member(node);
-            let kept = member.disk.entries.len() * keep as usize / 100;
-            member.disk.entries.truncate(kept);
-            if keep < 50 {
-                member.disk.hard_state = HardState::default();
-            }
-            member.disk.damaged = true;
-            member.disk.lost = true;
-        } else {
-            member.disk = Disk { lost: true, ..Disk::default() };
-            self.saw("disk wiped");
-        }
-        Ok(())
-    }
-
     // Links.
 
-    fn connect(&mut self, a: NodeId, b: NodeId) -> Verdict {
-        if self.members[&a].raft.is_none() || self.members[&b].raft.is_none() {
-            return Ok(());
-        }
-        let now = self.now;
-        let Some(link) = self.links.get_mut(&(a, b)) else { return Ok(()) };
-        if !link.broken {
-            return Ok(());
-        }
-        if link.up != [false; 2] || link.blocked_until > now {
-            let delay = self.draw(5, 30);
-            self.at(delay, Event::LinkUp { a, b });
-            return Ok(());
-        }
-        link.number += 1;
-        link.up = [true; 2];
-        link.broken = false;
-        link.last_delivery = [0; 2];
-        self.step(a, Input::Link { peer: b, up: true })?;
-        self.step(b, Input::Link { peer: a, up: true })
-    }
-
-    /// Breaks a link: what is sent from now on is lost, and each end notices in its own time.
-    fn cut(&mut self, a: NodeId, b: NodeId, blocked_ticks: u64) {
-        let (a, b) = (a.min(b), a.max(b));
-        let now = self.now;
-        let Some(link) = self.links.get_mut(&(a, b)) else { return };
-        link.blocked_until = link.blocked_until.max(now + blocked_ticks);
-        if link.broken {
-            return;
-        }
-        link.broken = true;
-        let number = link.number;
-        for (node, peer) in [(a, b), (b, a)] {
-            let delay = if self.chance(20) { self.draw(50, 400) } else { self.draw(1, 30) };
-            self.at(delay, Event::LinkDown { node, peer, link: number });
-        }
-        let delay = self.draw(5, 60) + blocked_ticks;
-        self.at(delay, Event::LinkUp { a, b });
-    }
-
-    fn send(&mut self, from: NodeId, to: NodeId, message: Message<Number>) {
-        let latency = self.draw(1, 8);
-        let slow = self.draw(1, 400);
-        let now = self.now;
-        let Some(link) = self.links.get_mut(&(from.min(to), from.max(to))) else { return };
-        let end = usize::from(from > to);
-        if link.broken || !link.up[end] {
-            return;
-        }
-        let latency = if link.slow_until > now { slow } else { latency };
-        let time = (now + latency).max(link.last_delivery[end]);
-        link.last_delivery[end] = time;
-        let number = link.number;
-        self.at(time - now, Event::Deliver { to, from, link: number, message });
-    }
-
     // Faults and load.
-
-    fn fault(&mut self) -> Verdict {
-        let (a, b) = (self.pick(), self.pick());
-        let kind = self.draw(0, FAULT_KINDS);
-        if self.fault_kinds >> kind & 1 == 0 {
-            return Ok(());
-        }
-        match kind {
-            0..3 if a != b => {
-                let blocked = if self.chance(50) { self.draw(1, 800) } else { 0 };
-                self.cut(a, b, blocked);
-            }
-            3 => {
-                let blocked = self.draw(50, 1000);
-                let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != a).collect();
-                for peer in peers {
-                    self.cut(a, peer, blocked);
-                }
-            }
-            4 | 5 => {
-                let stay_down = self.chance(40);
-                self.crash(a, stay_down)?;
-            }
-            6 => {
-                // Everyone at once: only what was durable counts.
-                let nodes: Vec<NodeId> = self.members.keys().copied().collect();
-                for node in nodes {
-                    if self.chance(70) {
-                        self.crash(node, false)?;
-                    }
-                }
-            }
-            7 => {
-                let until = self.now + self.draw(20, 400);
-                self.member(a).paused_until = until;
-            }
-            8 | 9 if a != b => {
-                let until = self.now + self.draw(50, 600);
-                if let Some(link) = self.links.get_mut(&(a.min(b), a.max(b))) {
-                    link.slow_until = until;
-                }
-            }
-            10 => self.lose_disk(a)?,
-            11 => {
-                // The leader is cut off: the interesting one.
-                let leader = self.leading().last().copied();
-                if let Some(leader) = leader {
-                    let blocked = self.draw(50, 600);
-                    let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != leader).collect();
-                    for peer in peers {
-                        self.cut(leader, peer, blocked);
-                    }
-                }
-            }
-            12..14 => {
-                // Clocks drift: one is impatient, the others have forgotten their leader.
-                let nodes: Vec<NodeId> = self.members.keys().copied().collect();
-                for node in nodes {
-                    if self.members[&node].paused_until <= self.now {
-                        self.step(node, Input::Timer(TimerKind::Sticky))?;
-                    }
-                }
-                if self.members[&a].paused_until <= self.now {
-                    self.step(a, Input::Timer(TimerKind::Election))?;
-                }
-            }
-            14 => {
-                // Two campaign at once.
-                for node in [a, b] {
-                    if self.members[&node].paused_until <= self.now {
-                        self.step(node, Input::Timer(TimerKind::Election))?;
-                    }
-                }
-            }
-            15 => {
-                // Everything a member says takes long.
-                let until = self.now + self.draw(50, 600);
-                for (_, link) in self.links.iter_mut().filter(|((one, other), _)| *one == a || *other == a) {
-                    link.slow_until = until;
-                }
-            }
-            16 => {
-                // All links of a member break, and are there again soon.
-                let peers: Vec<NodeId> = self.members.keys().copied().filter(|peer| *peer != a).collect();
-                for peer in peers {
-                    self.cut(a, peer, 0);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 
     fn leading(&self) -> Vec<NodeId> {
         let mut leaders: Vec<(Term, NodeId)> = self
@@ -679,81 +381,6 @@ impl World {
             .collect();
         leaders.sort();
         leaders.into_iter().map(|(_, node)| node).collect()
-    }
-
-    fn work(&mut self) -> Verdict {
-        match self.draw(0, 20) {
-            0..8 => {
-                let leading = self.leading();
-                let node = if leading.is_empty() || self.chance(10) {
-                    self.pick()
-                } else {
-                    leading[self.draw(0, leading.len() as u64) as usize]
-                };
-                self.propose(node)
-            }
-            8..14 => {
-                let node = self.pick();
-                self.read(node)
-            }
-            14..19 => {
-                let node = self.pick();
-                self.take_snapshot(node)
-            }
-            _ => {
-                let to = self.pick();
-                match self.leading().last().copied() {
-                    Some(leader) if self.chance(30) => self.step(leader, Input::Transfer { to }),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn propose(&mut self, node: NodeId) -> Verdict {
-        let count = self.draw(1, 4);
-        let payloads = (0..count).map(|offset| Number(self.next_number + offset)).collect();
-        self.next_number += count;
-        self.step(node, Input::Propose { payloads })
-    }
-
-    fn read(&mut self, node: NodeId) -> Verdict {
-        let floor = self.oracle.decided.keys().next_back().copied().unwrap_or_default();
-        let context = self.random.next_u64();
-        if self.members[&node].raft.is_none() || self.members[&node].paused_until > self.now {
-            return Ok(());
-        }
-        self.member(node).reads.insert(context, floor);
-        self.step(node, Input::ReadIndex { context })
-    }
-
-    fn take_snapshot(&mut self, node: NodeId) -> Verdict {
-        let keep = self.draw(0, 4);
-        let member = self.member(node);
-        let Some((index, (term, _))) = member.applied.last_key_value() else { return Ok(()) };
-        let held = member.disk.snapshot.as_ref().map_or(Index(0), |(meta, _)| meta.index);
-        let is_loading = !member.incoming.is_empty();
-        if member.raft.is_none() || index.0 < held.0 + 8 || is_loading {
-            return Ok(());
-        }
-        let data = encode(&member.applied);
-        let meta =
-            SnapshotMeta { index: *index, term: *term, size_bytes: data.len() as u64, checksum: checksum(&data) };
-        member.disk.snapshot = Some((meta, data));
-        member.disk.entries.retain(|entry| entry.index.0 + keep > meta.index.0);
-        self.step(node, Input::Compact { meta, keep })
-    }
-
-    fn heal(&mut self) {
-        self.calm = true;
-        let now = self.now;
-        for member in self.members.values_mut() {
-            member.paused_until = 0;
-        }
-        for link in self.links.values_mut() {
-            link.blocked_until = now;
-            link.slow_until = now;
-        }
     }
 
     // Steps.
@@ -897,55 +524,6 @@ impl World {
         if !self.members[&leader].reads.is_empty() && self.leading() == [leader] {
             let open = &self.members[&leader].reads;
             return Err(format!("no progress: reads {open:?} of the leader are never answered"));
-        }
-        Ok(())
-    }
-}
-
-impl Oracle {
-    /// Log matching: an index and a term name one entry, and one entry before it.
-    fn check_entries(&mut self, node: NodeId, raft: Option<&Raft<Number>>, entries: &[Entry<Number>]) -> Verdict {
-        for entry in entries {
-            let before = raft.and_then(|raft| raft.term_at(entry.index.prev()));
-            let known = self.entries.entry((entry.index, entry.term)).or_insert((entry.payload, before));
-            let before_differs = before.is_some() && known.1.is_some() && known.1 != before;
-            if known.0 != entry.payload || before_differs {
-                return Err(format!("log matching: node {node} has another {:?} of {:?}", entry.index, entry.term));
-            }
-        }
-        Ok(())
-    }
-
-    /// State machine safety: an index is decided once.
-    fn check_decided(&self, node: NodeId, index: Index, term: Term, number: Option<Number>) -> Verdict {
-        match self.decided.get(&index) {
-            Some((other_term, other, _)) if (*other_term, *other) != (term, number) => Err(format!(
-                "state machine safety: node {node} applies {number:?} of {term:?} at {index:?}, another {other:?} of {other_term:?}"
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn decide(&mut self, entry: &Entry<Number>, term: Term) {
-        let known = self.decided.entry(entry.index).or_insert((entry.term, entry.payload, term));
-        known.2 = known.2.min(term);
-    }
-
-    /// Election safety and leader completeness.
-    fn check_leader(&mut self, node: NodeId, term: Term, raft: Option<&Raft<Number>>) -> Verdict {
-        let leader = *self.leaders.entry(term).or_insert(node);
-        if leader != node {
-            return Err(format!("election safety: {leader:?} and {node:?} lead {term:?}"));
-        }
-        let Some(raft) = raft else { return Ok(()) };
-        for (index, (decided_term, _, at)) in &self.decided {
-            let held = raft.term_at(*index);
-            let covered = *index < raft.first_index();
-            if *at < term && held != Some(*decided_term) && !(covered && held.is_none()) {
-                return Err(format!(
-                    "leader completeness: {node:?} leads {term:?} without {index:?} of {decided_term:?}"
-                ));
-            }
         }
         Ok(())
     }
