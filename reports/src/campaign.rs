@@ -77,6 +77,9 @@ pub struct Campaign {
     /// Whether each of the promoted plans held: failures of the past that must not come back.
     #[serde(default)]
     pub promoted: BTreeMap<String, bool>,
+    /// The seeds that were to run, on all machines together; absent where only time was given.
+    #[serde(default)]
+    pub asked: Option<Range<u64>>,
     /// The campaigns that this one was merged from; none when it ran in one piece. By seed.
     #[serde(default)]
     pub shards: Vec<Shard>,
@@ -190,9 +193,13 @@ impl Campaign {
         shards.iter().map(Shard::range).filter(|range| !range.is_empty()).collect()
     }
 
-    /// The seeds between the shards that none of them ran.
+    /// The seeds between the shards, before and behind them that none of them ran.
     pub fn gaps(&self) -> Vec<Range<u64>> {
-        let ranges = self.ranges();
+        let mut ranges = self.ranges();
+        if let Some(Range { start, end }) = self.asked {
+            ranges.insert(0, start..start);
+            ranges.push(end..end);
+        }
         ranges.windows(2).map(|two| two[0].end..two[1].start).filter(|gap| !gap.is_empty()).collect()
     }
 
@@ -434,6 +441,7 @@ mod tests {
               "lawfully_stuck": 0,
               "canary": null,
               "promoted": {},
+              "asked": null,
               "shards": []
             }
         "#]]

@@ -41,6 +41,7 @@ impl Campaign {
         parts.sort_by_key(|part| (part.first_seed, part.seeds));
         let shards = shards(&parts)?;
         let mut whole = Campaign { schema: crate::SCHEMA, first_seed: shards[0].first_seed, ..Campaign::default() };
+        whole.asked = Campaign::asked(&parts);
         let wall_s: f64 = parts.iter().map(|part| part.wall_s).sum();
         for part in parts {
             whole.checker_share += part.checker_share * part.wall_s / wall_s.max(f64::MIN_POSITIVE);
@@ -50,6 +51,12 @@ impl Campaign {
         whole.failures.sort_by(|a, b| (a.seed, &a.fingerprint).cmp(&(b.seed, &b.fingerprint)));
         whole.shards = shards;
         Ok(whole)
+    }
+
+    /// What all were asked for together; absent if one of them was not asked for seeds.
+    fn asked(parts: &[Campaign]) -> Option<Range<u64>> {
+        let asked: Option<Vec<_>> = parts.iter().map(|part| part.asked.clone()).collect();
+        asked?.into_iter().reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
     }
 
     fn absorb(&mut self, part: Campaign) {

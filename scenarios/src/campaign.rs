@@ -67,6 +67,8 @@ pub fn exit_of_campaign(campaign: &Campaign) -> Exit {
         Verdict::Safety => Exit::Safety,
         Verdict::Liveness => Exit::Liveness,
         _ if missed => Exit::Liveness,
+        // Nobody knows of seeds that no shard ran.
+        _ if !campaign.shards.is_empty() && campaign.asked.is_some() && !campaign.gaps().is_empty() => Exit::Unknown,
         Verdict::Unknown => Exit::Unknown,
         Verdict::Held => Exit::Held,
     }
@@ -339,6 +341,7 @@ impl Fold {
             lawfully_stuck: self.lawfully_stuck,
             canary: kept.canary,
             promoted: kept.held,
+            asked: None,
             shards: Vec::new(),
         }
     }

@@ -173,6 +173,10 @@ fn shards_make_the_report_of_the_whole() {
     assert_eq!((merged.liveness, merged.profiles, merged.canary), (whole.liveness, whole.profiles, whole.canary));
     assert!(folder.read("merged.html").contains("in 2 shards") && folder.read("merged.xml").contains("<testsuite "));
 
+    let one = sim(&["merge", &parts[0]]);
+    assert_eq!(one.status.code(), Some(3), "the other shard is missing");
+    assert!(text(&one.stdout).contains("shards: 1, seeds 4..7 not run"), "{}", text(&one.stdout));
+
     let both = sim(&["merge", &parts[0], &json]);
     assert_eq!(both.status.code(), Some(64));
     let told = text(&both.stderr);

@@ -212,6 +212,11 @@ impl Content {
         self.changes.clear();
     }
 
+    /// Whether pages are taken for clean that are not durable.
+    pub fn lies(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
     /// The changes since the last sync, oldest first.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter()

@@ -123,6 +123,11 @@ impl Disk {
         self.names.unsynced() + self.files.values().map(|inode| inode.content.unsynced()).sum::<usize>()
     }
 
+    /// Whether a file shows what a failed sync has not made durable.
+    pub fn lies(&self) -> bool {
+        self.files.values().any(|inode| inode.content.lies())
+    }
+
     /// Frees the locks of one process, or of all.
     pub fn unlock(&mut self, incarnation: Option<u64>) {
         self.locks.retain(|_, holder| incarnation.is_some_and(|incarnation| *holder != incarnation));

@@ -214,6 +214,12 @@ impl World {
         self.shared.with(|kernel| kernel.host(host.0).disk.failing_syncs = times);
     }
 
+    /// Whether the disk still shows something that a failed sync has not made durable, and no later one will: a power
+    /// failure brings it to light.
+    pub fn disk_lies(&self, host: Host) -> bool {
+        self.shared.with(|kernel| kernel.host(host.0).disk.lies())
+    }
+
     /// A host's disk is gone in the middle of an operation, after so many more: all operations fail from then on.
     pub fn unplug_disk(&self, host: Host, operations: u64) {
         self.shared.with(|kernel| kernel.host(host.0).disk.plug = Plug::InFor(operations));

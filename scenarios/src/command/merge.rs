@@ -9,7 +9,8 @@ use synod_scenarios::exit::Exit;
 
 /// Makes one report of many: of shards that ran on other machines, or one after the other
 ///
-/// Prints it, and ends as the worst of them did. No two may share seeds; seeds that none of them ran are told.
+/// Prints it, and ends as the worst of them did. No two may share seeds; seeds that none of them ran are told, and make
+/// it no better than unknown.
 #[derive(clap::Args)]
 #[command(after_help = "Example: synod-sim merge shard-*.json --html campaign.html --junit campaign.xml")]
 pub struct Arguments {

@@ -124,6 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failed> {
     keep(&fold)?;
     progress.finish();
     let mut campaign = fold.report(&request, plans);
+    campaign.asked = request.time.is_none().then(|| asked(arguments));
     if let Some(path) = &reports.html {
         pages(path, &mut campaign, &request)?;
     }
@@ -138,9 +139,14 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failed> {
     Ok(exit)
 }
 
-fn request(arguments: &Arguments) -> Result<Request, Failed> {
+/// The seeds of all shards together.
+fn asked(arguments: &Arguments) -> Range<u64> {
     let default = if arguments.time.is_some() { 0..SEEDS_OF_TIME } else { 0..100 };
-    let all = arguments.seeds.clone().unwrap_or(default);
+    arguments.seeds.clone().unwrap_or(default)
+}
+
+fn request(arguments: &Arguments) -> Result<Request, Failed> {
+    let all = asked(arguments);
     let seeds = arguments.shard.map_or(all.clone(), |shard| shard.of(&all));
     if let (Some(Shard { part, of }), true) = (arguments.shard, seeds.is_empty()) {
         return Err(Failed::from(format!("part {part}/{of} of the seeds {}..{} is empty", all.start, all.end)));

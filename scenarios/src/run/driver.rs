@@ -255,9 +255,13 @@ impl Driver<'_> {
         if self.active.iter().any(astray) {
             self.watcher.disk_lost(node);
         }
-        // It finds out now, whatever ended it.
+        // It finds out now, whatever ended it; or later, if its disk shows what is not durable.
         if self.watcher.is_suspect(node) {
             self.watcher.disk_lost(node);
+            let astray =
+                |i: &usize| matches!(self.plan.faults[*i].what, What::MisdirectWrites { node: of, .. } if of == node);
+            let remains = self.active.iter().any(astray) || self.world.disk_lies(self.host(node));
+            self.watcher.suspect(node, remains);
         }
         let watcher = self.watcher.clone();
         let ended = self.ended.clone();

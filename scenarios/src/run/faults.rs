@@ -216,7 +216,7 @@ impl Driver<'_> {
     /// A member whose writes went astray starts again.
     pub fn settle(&mut self, node: u8) {
         self.world.misdirect_writes(self.host(node), 0);
-        self.watcher.suspect(node, false);
+        self.watcher.suspect(node, self.world.disk_lies(self.host(node)));
         self.watcher.disk_lost(node);
         self.take_down(node, self.world.now() + RESTART_DELAY, false);
     }
