@@ -82,7 +82,7 @@ pub struct Watched {
 }
 
 /// How old an answer to a read may be, in halves of election timeouts.
-const AGE_MAX: u32 = 9;
+const AGE_MAX: u32 = 7;
 
 /// Called with a member's figures when they have changed: time, member, figures.
 pub type OnMember = Box<dyn FnMut(Instant, u8, &Seen) + Send>;
@@ -390,9 +390,9 @@ impl Watched {
         hasher.finish()
     }
 
-    /// A member serves clients while a leader has confirmed it lately, and ends their connections when none has: what
-    /// it answers to reads is so old at most. Two election timeouts of trust in a leader, as many in having been one,
-    /// and half of one for the rest. A member that has just slept is not judged.
+    /// A member serves clients while it was confirmed lately, and ends their connections when it was not: what it answers
+    /// to reads is so old at most. Three election timeouts of trust, and half of one until it looks at the clock. A member
+    /// that has just slept is not judged.
     fn check_age(&mut self, now: Instant, node: u8, election_timeout: Duration, outputs: &[Output]) {
         let slept = self.stepped_at.insert(node, now).is_some_and(|last| now.since(last) > election_timeout);
         if slept {

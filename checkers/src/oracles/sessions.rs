@@ -213,7 +213,9 @@ fn asked_ms(request: &Request) -> Option<u32> {
 
 /// Whether the answer shows that the leader extended the session.
 fn heartbeat(operation: &Operation) -> bool {
-    let refused = matches!(operation.error(), Some(code::SESSION_EXPIRED | code::SESSION_MOVED));
+    // What is too much for its server the server refuses by itself.
+    let codes = [code::SESSION_EXPIRED, code::SESSION_MOVED, code::THROTTLED].map(Some);
+    let refused = codes.contains(&operation.error());
     let connects = matches!(operation.request, Request::OpenSession { .. } | Request::AttachSession { .. });
     let heard = operation.request.writes() || matches!(operation.request, Request::Ping);
     operation.acknowledged() && !refused && (heard || connects && operation.reply().is_some())

@@ -343,6 +343,17 @@ fn sessions_live_as_long_as_they_must_and_no_longer() {
         }
     };
     has(broken(&world, early), "sessions/early_expiry");
+    let throttled = |h: &mut History| {
+        let at = h.operations[gone].call_ns - 1_000_000_000;
+        let response = Some(Response::Error(crate::tree::code::THROTTLED));
+        let write = Operation { call_ns: at, return_ns: Some(at + 1), response, zxid: 0, ..h.operations[0].clone() };
+        h.operations.push(write);
+    };
+    let findings = broken(&world, throttled);
+    assert!(
+        findings.iter().all(|rule| rule != "sessions/early_expiry"),
+        "its server refused that by itself: {findings:?}"
+    );
     let leak = |h: &mut History| {
         let reply = Reply { stat, data: Some("/e".into()), ..Reply::default() };
         h.operations[gone].response = Some(Response::Ok(reply));

@@ -14,7 +14,7 @@ use synod_state::State;
 use synod_types::peer::{PeerMessage, Promise};
 use synod_types::raft::{Entry, HardState, SnapshotMeta};
 use synod_types::session::Owner;
-use synod_types::{Command, Index, Mutant, Mutants, NodeId, Origin, Proposal, Term};
+use synod_types::{Command, Index, Mutants, NodeId, Origin, Proposal, Term};
 
 /// What a member is told about itself.
 #[derive(Clone, Debug)]
@@ -326,18 +326,6 @@ impl Replica {
             }
         }
         self.scratch = raft_out;
-    }
-
-    /// Followers of a leader confirmed lately, and leaders, serve clients.
-    pub(crate) fn serving(&self, now: Now) -> bool {
-        match self.role {
-            Role::Leader => true,
-            _ => {
-                self.config.mutants.on(Mutant::ReplicaServesForEver)
-                    || self.leader.is_some()
-                        && now.instant.since(self.sessions.confirmed_at) <= 2 * self.config.election_timeout
-            }
-        }
     }
 
     /// Figures for an operator.

@@ -128,7 +128,7 @@ impl Replica {
 
     /// What closed connections had not sent yet must not follow: nobody waits for it, and it would come out of order.
     /// What a leader proposes by itself nobody waits for either.
-    fn drop_unsent(&mut self) {
+    pub(crate) fn drop_unsent(&mut self) {
         if !self.config.mutants.on(Mutant::ReplicaUnsentKept) {
             let waiting = &self.waiting;
             let own = |command: &Command| {
@@ -185,11 +185,9 @@ impl Replica {
         if role != Role::Leader && was.0 == Role::Leader {
             self.sessions.stop_leading();
             self.report_signs();
-            // Until the new leader confirms, as much trust as a fresh follower has.
-            self.sessions.confirmed_at = now.instant;
         }
         if leader.is_some() && leader != was.1 {
-            self.sessions.leader_found(now.instant);
+            self.sessions.leader_found();
             self.flush(now, out);
             self.report(now, out);
         }

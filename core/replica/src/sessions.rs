@@ -8,6 +8,7 @@
 //! than [`CLOCK_DRIFT_PPM_MAX`]. A new leader takes every session as heard of at its election: whatever its predecessor
 //! confirmed, a majority had agreed to before, and one of that majority has voted for the new one since.
 
+use crate::connections::Connection;
 use crate::io::{ConnectionId, Now, Output};
 use crate::replica::Replica;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,10 @@ use std::time::Duration;
 use synod_consensus::{Input as RaftInput, Role};
 use synod_types::peer::PeerMessage;
 use synod_types::{Command, Index, Instant, Mutant, NodeId, Origin, SessionId, Term};
+
+/// For so many election timeouts a member serves on after it was confirmed last. A new leader is usually there, and has
+/// confirmed, after two.
+const TRUST: u32 = 3;
 
 /// How fast a leader's monotonic clock may run without ending a session early, parts per million: sessions are granted
 /// so much longer than they asked for. Ordinary oscillators stay below 100, discipline by NTP adds 500 at most.
@@ -34,7 +39,8 @@ pub(crate) struct Sessions {
     pub syncs_asked: BTreeMap<u64, Instant>,
     /// The term in which `leader` leads.
     pub term: Term,
-    /// When the latest report was sent that the leader has confirmed, and that this member has caught up with.
+    /// What this member has applied is all that was committed at this moment, or more: when it sent the latest report that
+    /// its leader has confirmed and that it has caught up with, or, of a leader, asked the others.
     pub confirmed_at: Instant,
     /// What to catch up with: what was committed when a later report was confirmed, and when that was sent.
     behind: Option<(Index, Instant)>,
@@ -96,10 +102,9 @@ impl Sessions {
         }
     }
 
-    pub fn leader_found(&mut self, now: Instant) {
+    pub fn leader_found(&mut self) {
         self.report = None;
         self.behind = None;
-        self.confirmed_at = now;
     }
 
     pub fn stop_leading(&mut self) {
@@ -129,6 +134,34 @@ impl Sessions {
 }
 
 impl Replica {
+    /// Whether it may serve clients: what it answers to reads is not older.
+    pub(crate) fn serving(&self, now: Now) -> bool {
+        let knows = match self.role {
+            Role::Leader => true,
+            _ => self.leader.is_some(),
+        };
+        let fresh = now.instant.since(self.sessions.confirmed_at) <= TRUST * self.config.election_timeout;
+        self.config.mutants.on(Mutant::ReplicaServesForEver)
+            || self.role == Role::Leader && self.config.voters.len() == 1
+            || knows && fresh
+    }
+
+    /// Ends what it may not serve any more.
+    fn end_stale(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.serving(now) || self.config.mutants.on(Mutant::SessionPingWithoutLeader) {
+            return;
+        }
+        let patience = TRUST * self.config.election_timeout;
+        let old = now.instant.since(self.sessions.confirmed_at) > patience;
+        let is_stale = |c: &Connection| c.session.is_some() && old || now.instant.since(c.active) > patience;
+        let stale: Vec<ConnectionId> =
+            self.connections.iter().filter(|(_, c)| is_stale(c)).map(|(id, _)| *id).collect();
+        for connection in stale {
+            self.close(connection, "not serving: no leader", out);
+        }
+        self.drop_unsent();
+    }
+
     fn lease(&self, timeout_ms: u32) -> Duration {
         let timeout = Duration::from_millis(timeout_ms.into());
         if self.config.mutants.on(Mutant::SessionExpireEarly) {
@@ -219,6 +252,7 @@ impl Replica {
     /// A question was answered with what was committed then; whether it was that one.
     pub(crate) fn leads_still(&mut self, now: Now, context: u64, commit: Index, out: &mut Vec<Output>) -> bool {
         let Some((_, signs)) = self.sessions.confirming.take_if(|(asked, _)| *asked == context) else { return false };
+        self.sessions.confirmed_at = self.sessions.asked_at;
         for sign in signs {
             self.confirm(sign, commit, out);
         }
@@ -402,6 +436,7 @@ impl Replica {
                     self.raft(now, RaftInput::Transfer { to }, out);
                 }
             }
+            self.end_stale(now, out);
             if self.wants_flush() {
                 self.flush(now, out);
             }
@@ -416,22 +451,7 @@ impl Replica {
             self.report(now, out);
         }
         self.catch_up();
-        if !self.serving(now) && !self.config.mutants.on(Mutant::SessionPingWithoutLeader) {
-            let patience = 2 * self.config.election_timeout;
-            let stale: Vec<ConnectionId> = self
-                .connections
-                .iter()
-                .filter(|(_, c)| {
-                    c.session.is_some() && now.instant.since(self.sessions.confirmed_at) > patience
-                        || now.instant.since(c.active) > patience
-                })
-                .map(|(id, _)| *id)
-                .collect();
-            for connection in stale {
-                self.close(connection, "not serving: no leader", out);
-            }
-            self.unsent.retain(|(origin, _)| self.waiting.contains_key(&origin.request));
-        }
+        self.end_stale(now, out);
     }
 
     /// Syncs that were refused, and those of a follower whose answer the leader's link has lost: the way there may have

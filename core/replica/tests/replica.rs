@@ -469,8 +469,8 @@ fn a_follower_whose_leader_is_silent_ends_its_clients_connections() {
     };
     bench.hear(2, Term(2), empty(0));
     bench.connect(1, None);
-    bench.pass(1_500);
+    bench.pass(2_500);
     assert_eq!(bench.closed(1), None);
-    bench.pass(1_500);
+    bench.pass(1_000);
     assert_eq!(bench.closed(1), Some("not serving: no leader"));
 }
