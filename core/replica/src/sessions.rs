@@ -136,14 +136,9 @@ impl Sessions {
 impl Replica {
     /// Whether it may serve clients: what it answers to reads is not older.
     pub(crate) fn serving(&self, now: Now) -> bool {
-        let knows = match self.role {
-            Role::Leader => true,
-            _ => self.leader.is_some(),
-        };
+        let alone = self.role == Role::Leader && self.config.voters.len() == 1;
         let fresh = now.instant.since(self.sessions.confirmed_at) <= TRUST * self.config.election_timeout;
-        self.config.mutants.on(Mutant::ReplicaServesForEver)
-            || self.role == Role::Leader && self.config.voters.len() == 1
-            || knows && fresh
+        self.config.mutants.on(Mutant::ReplicaServesForEver) || alone || self.leader.is_some() && fresh
     }
 
     /// Ends what it may not serve any more.
