@@ -34,6 +34,10 @@ impl Default for DiskConfig {
     }
 }
 
+/// So many writes go right after one that went astray. Who writes the same twice, in two places and with one sync, is
+/// left with one of them at least; if both go astray at once, nothing on that disk tells that there was anything.
+const STRAIGHT: u32 = 3;
+
 pub(crate) struct Disk {
     pub config: DiskConfig,
     pub dice: Dice,
@@ -53,6 +57,8 @@ pub(crate) struct Disk {
     /// Reads and writes that will go to the wrong place.
     pub misdirected_reads: u32,
     pub misdirected_writes: u32,
+    /// Writes that go where they should before the next one that does not.
+    straight: u32,
     pub plug: Plug,
 }
 
@@ -103,6 +109,7 @@ impl Disk {
             room: None,
             misdirected_reads: 0,
             misdirected_writes: 0,
+            straight: 0,
             plug: Plug::In,
         }
     }
@@ -276,8 +283,11 @@ impl Disk {
         if offset.checked_add(data.len() as u64).is_none() {
             return error(ErrorKind::InvalidInput);
         }
-        if self.misdirected_writes > 0 && len > 0 {
+        if self.straight > 0 {
+            self.straight -= 1;
+        } else if self.misdirected_writes > 0 && len > 0 {
             self.misdirected_writes -= 1;
+            self.straight = STRAIGHT;
             offset = self.elsewhere(offset, len);
             effects.push("misdirected write");
         }

@@ -261,6 +261,7 @@ impl World {
     }
 
     /// The next writes land in a wrong place of their file.
+    /// Never two of them in a row, nor within three.
     pub fn misdirect_writes(&self, host: Host, times: u32) {
         self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_writes = times);
     }

@@ -248,6 +248,7 @@ impl Driver<'_> {
         config.trace = true;
         config.cluster_version = self.programs[&node];
         let supported = config.cluster_version;
+        self.watcher.starts(node, supported);
         let refused = self.refused.clone();
         config.mutants = self.mutants;
         let astray =
