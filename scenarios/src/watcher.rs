@@ -76,10 +76,16 @@ pub struct Watched {
     older: BTreeMap<u8, Older>,
     /// Members that came back as voters with an older disk, and whether that holds less than they had acknowledged.
     pub unnoticed: Vec<(u8, bool)>,
+    /// When each term was first seen to have a leader.
+    reigns: BTreeMap<Term, Instant>,
     /// The newest cluster version that each member ever supported, and the newest that a log held a raise to.
     supported: BTreeMap<u8, u32>,
     raised: u32,
 }
+
+/// How long a leader may lead beside a later one, in election timeouts: it looks for a majority once in each, and what it
+/// hears may be late.
+const DEPOSED_MAX: u32 = 6;
 
 /// How old an answer to a read may be, in halves of election timeouts.
 const AGE_MAX: u32 = 7;
@@ -261,6 +267,7 @@ impl Observer for Watcher {
         watched.check_invariants(now, replica, &seen, appended, outputs);
         watched.check_version(now, replica, outputs);
         watched.check_age(now, node, self.election_timeout, outputs);
+        watched.check_reign(now, node, &seen, self.election_timeout);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
         if before.is_none_or(moved) {
             let state = watched.abstract_state();
@@ -416,6 +423,27 @@ impl Watched {
                 lacks.0
             );
             self.findings.push(Finding::safety("replica", "stale_read", format!("member {node}"), sentence));
+        }
+    }
+
+    /// A leader that nobody follows any more finds out.
+    fn check_reign(&mut self, now: Instant, node: u8, seen: &Seen, election_timeout: Duration) {
+        if seen.role != Role::Leader {
+            return;
+        }
+        self.reigns.entry(seen.term).or_insert(now);
+        let bound = election_timeout * DEPOSED_MAX;
+        let Some((term, since)) = self.reigns.range(Term(seen.term.0 + 1)..).next() else { return };
+        let awake = self.woke_at.get(&node).is_none_or(|woke| now.since(*woke) > bound);
+        if now.since(*since) > bound && awake {
+            let sentence = format!(
+                "at {:.6} s member {node} still leads in term {}, {:.3} s after another was elected in term {}",
+                now.0 as f64 / 1e9,
+                seen.term.0,
+                now.since(*since).as_secs_f64(),
+                term.0
+            );
+            self.findings.push(Finding::safety("replica", "leads_on", format!("member {node}"), sentence));
         }
     }
 

@@ -54,10 +54,13 @@ impl<P: Payload> Raft<P> {
         if self.role != Role::Leader {
             return;
         }
+        let waits = self.config.mutants.on(Mutant::RaftWindowOutlivesLog);
         while let Some(progress) = self.progress.get_mut(&peer) {
             let next = progress.next;
             let may_send = match progress.feed {
                 Feed::Probe { paused } => !paused,
+                // Where the log begins later, a follower that has lost what was on its way cannot say so any more.
+                Feed::Stream if self.log.term_at(next.prev()).is_none() && !waits => true,
                 Feed::Stream => {
                     next <= self.log.last_index() && progress.has_room(limits.in_flight_max, limits.in_flight_bytes_max)
                 }

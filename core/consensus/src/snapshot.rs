@@ -117,12 +117,12 @@ impl<P: Payload> Raft<P> {
 
 /// The follower's half.
 impl<P: Payload> Raft<P> {
-    /// A complete snapshot is being loaded: nothing may be decided meanwhile, for loading undoes it.
     /// Whether the state of this snapshot, and of no other, is to take the place of the present one.
     pub fn awaits_restored(&self, meta: SnapshotMeta) -> bool {
         self.receiving.is_some_and(|receiving| receiving.restoring && receiving.meta == meta)
     }
 
+    /// A complete snapshot is being loaded: nothing may be decided meanwhile, for loading undoes it.
     pub(crate) fn is_restoring(&self) -> bool {
         self.receiving.is_some_and(|receiving| receiving.restoring)
     }

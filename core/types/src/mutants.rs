@@ -47,6 +47,7 @@ mutants! {
     RaftVoteByLength = "raft.vote_by_length": "of two logs the longer one counts as more complete, whatever its last term",
     RaftAckWholeLog = "raft.ack_whole_log": "a follower acknowledges its whole log, also what the leader has not compared",
     RaftConfirmTruncated = "raft.confirm_truncated": "a flush that is confirmed late counts entries that were dropped meanwhile as durable",
+    RaftWindowOutlivesLog = "raft.window_outlives_log": "a leader waits for answers from a follower's full window though its log begins later",
     RaftReadsByMinority = "raft.reads_by_minority": "a read is confirmed one answer short of a majority",
     RaftNeverStepsDown = "raft.never_steps_down": "a leader that hears no majority goes on leading",
     RaftIgnoreLowerTerm = "raft.ignore_lower_term": "a leader of an older term is not told the newer one",

@@ -236,18 +236,22 @@ fn undone_reigns(s: &mut Stage<'_>) {
 /// never have reached the disk.
 fn broken_starts(s: &mut Stage<'_>) {
     let node = s.shuffled()[0];
-    let nth = 1 + s.dice.below(10);
-    let at = match s.dice.below(3) {
-        0 => Place::Write(nth),
-        1 => Place::AfterSync(nth),
-        _ => Place::Sync(nth),
-    };
-    let (down_ms, start_ms) = (50, 80);
-    s.add(0, down_ms, What::Crash { node });
-    let last = 1 + s.dice.below(3);
-    for start in 0..=last {
-        let begin = down_ms + start * start_ms + 5;
-        s.add(begin, start_ms - 5, What::Fall { node, at: at.clone(), power: start == last });
+    for round in 0..3 {
+        let nth = 1 + s.dice.below(10);
+        let at = match s.dice.below(3) {
+            0 => Place::Write(nth),
+            1 => Place::AfterSync(nth),
+            _ => Place::Sync(nth),
+        };
+        // Long enough away, it has much to catch up with.
+        let down_ms = if s.dice.chance(0.5) { 50 } else { 1_000 };
+        let (begin, start_ms) = (round * 2_000, 80 + s.dice.below(200));
+        s.add(begin, down_ms, What::Crash { node });
+        let last = 1 + s.dice.below(3);
+        for start in 0..=last {
+            let again = begin + down_ms + start * start_ms + 5;
+            s.add(again, start_ms - 5, What::Fall { node, at: at.clone(), power: start == last });
+        }
     }
 }
 

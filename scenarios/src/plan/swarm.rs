@@ -239,7 +239,7 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     };
     // Drawn last: what is older stays what it was.
     workload.mix.refused = if d.chance(0.2) { 0 } else { 1 + d.below(8) as u32 };
-    workload.mix.large = if d.chance(0.5) { 0 } else { 1 + d.below(6) as u32 };
+    workload.mix.large = if d.chance(0.5) { 0 } else { 1 + d.below(12) as u32 };
     let mut seldom = |often: f64, most: u64| if d.chance(often) { 1 + d.below(most) as u32 } else { 0 };
     workload.mix.access = seldom(0.6, 14);
     workload.mix.reaped = seldom(0.6, 12);
