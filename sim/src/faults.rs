@@ -260,8 +260,7 @@ impl World {
         self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_reads = times);
     }
 
-    /// The next writes land in a wrong place of their file.
-    /// Never two of them in a row, nor within three.
+    /// The next writes land in a wrong place of their file; between two of them three go right.
     pub fn misdirect_writes(&self, host: Host, times: u32) {
         self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_writes = times);
     }

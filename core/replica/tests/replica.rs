@@ -101,6 +101,12 @@ impl Bench {
         self.step(Input::Peer { from: NodeId(from), message });
     }
 
+    /// Member 2 has all that this leader has.
+    fn ack(&mut self) {
+        let (term, matched) = (self.replica.consensus().term(), self.replica.consensus().last_index());
+        self.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
+    }
+
     fn pass(&mut self, ms: u64) {
         for _ in 0..ms / 50 {
             self.now_ms += 50;
@@ -186,18 +192,13 @@ fn read(path: &str, watch: bool) -> Request {
 #[test]
 fn replies_leave_in_the_order_of_the_requests() {
     let mut bench = Bench::leader();
-    let term = bench.replica.consensus().term();
-    let ack = |bench: &mut Bench| {
-        let matched = bench.replica.consensus().last_index();
-        bench.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
-    };
-    ack(&mut bench);
+    bench.ack();
     assert_eq!(bench.connect(1, None), None);
-    ack(&mut bench);
+    bench.ack();
     bench.ask(1, 10, create("/a"));
     bench.ask(1, 11, read("/a", false));
     assert_eq!(bench.replies(1), [], "the read waits for the write, which no majority has yet");
-    ack(&mut bench);
+    bench.ack();
     let replies = bench.replies(1);
     assert_eq!(replies.iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [10, 11]);
     assert!(replies.iter().all(|(_, result)| result.is_ok()), "{replies:?}");
@@ -238,10 +239,6 @@ fn a_session_ends_when_nothing_was_heard_of_it_and_takes_its_nodes_along() {
 fn a_sign_of_life_that_comes_too_late_is_not_confirmed() {
     let mut bench = Bench::leader();
     let term = bench.replica.consensus().term();
-    let ack = |bench: &mut Bench| {
-        let matched = bench.replica.consensus().last_index();
-        bench.hear(2, term, Body::AppendReply { matched, round: 0, recovering: false });
-    };
     // A follower reports whom it heard from, and this leader asks a majority whether it still leads.
     let report = |bench: &mut Bench, sequence, sessions: &[SessionId]| {
         bench.said.clear();
@@ -264,10 +261,10 @@ fn a_sign_of_life_that_comes_too_late_is_not_confirmed() {
             _ => None,
         })
     };
-    ack(&mut bench);
+    bench.ack();
     bench.connect(1, None);
     bench.connect(2, None);
-    ack(&mut bench);
+    bench.ack();
     let sessions: Vec<SessionId> = bench.replica.state().sessions().map(|(id, _)| id).collect();
     assert_eq!(sessions.len(), 2);
     for sequence in 1..=9 {
@@ -277,7 +274,7 @@ fn a_sign_of_life_that_comes_too_late_is_not_confirmed() {
     let entries = bench.replica.consensus().last_index();
     assert!(bench.replica.consensus().commit() < entries, "the second session's end is proposed");
     assert_eq!(report(&mut bench, 10, &sessions), Some(vec![sessions[1]]));
-    ack(&mut bench);
+    bench.ack();
     assert_eq!(report(&mut bench, 11, &sessions), Some(vec![sessions[1]]), "it has ended");
 }
 

@@ -235,12 +235,14 @@ pub(super) fn greeting() -> impl Strategy<Value = Greeting> {
 pub(super) fn peer_message() -> impl Strategy<Value = PeerMessage> {
     prop_oneof![
         8 => (term(), raft_body()).prop_map(|(term, body)| PeerMessage::Raft(Message { term, body })),
-        1 => (term(), vec((origin(), command()), 0..5))
-            .prop_map(|(term, proposals)| PeerMessage::Forward { term, refusals: 3, proposals }),
-        1 => (any::<u64>(), vec(any::<u64>(), 0..9)).prop_map(|(refusals, requests)| PeerMessage::ForwardRefused { term: Term(7), refusals, requests }),
+        1 => (term(), any::<u64>(), vec((origin(), command()), 0..5))
+            .prop_map(|(term, refusals, proposals)| PeerMessage::Forward { term, refusals, proposals }),
+        1 => (term(), any::<u64>(), vec(any::<u64>(), 0..9))
+            .prop_map(|(term, refusals, requests)| PeerMessage::ForwardRefused { term, refusals, requests }),
         1 => (any::<u64>(), vec(session(), 0..9))
             .prop_map(|(sequence, sessions)| PeerMessage::Touch { sequence, sessions }),
-        1 => (any::<u64>(), index(), vec(session(), 0..3)).prop_map(|(sequence, commit, ending)| PeerMessage::TouchReply { sequence, commit, ending }),
+        1 => (any::<u64>(), index(), vec(session(), 0..3))
+            .prop_map(|(sequence, commit, ending)| PeerMessage::TouchReply { sequence, commit, ending }),
         1 => (any::<u64>(), any::<u128>()).prop_map(|(index, digest)| PeerMessage::Digest { index, digest }),
     ]
 }
