@@ -50,6 +50,11 @@ pub(crate) enum Life {
     Ttl(u64),
 }
 
+/// Whether a node can have so many milliseconds to live.
+pub(crate) fn lifetime(ttl_ms: u64) -> bool {
+    (1..1 << 40).contains(&ttl_ms)
+}
+
 impl Node {
     fn lets(&self, perms: u32, who: &[Identity]) -> bool {
         self.acl.as_ref().is_none_or(|acl| access::grants(acl, perms, who))
@@ -375,7 +380,7 @@ impl Tree {
             return Err(if named == "/" { code::NODE_EXISTS } else { code::BAD_ARGUMENTS });
         }
         if let Life::Ttl(ttl_ms) = life
-            && !(1..1 << 40).contains(&ttl_ms)
+            && !lifetime(ttl_ms)
         {
             return Err(code::BAD_ARGUMENTS);
         }

@@ -36,6 +36,8 @@ pub struct Watcher {
 /// What was seen.
 #[derive(Default)]
 pub struct Watched {
+    /// Where each member's log began when it began the snapshots of its present incarnation.
+    pub snapshots: BTreeMap<u8, (u64, Vec<Index>)>,
     /// Latest figures of each member.
     pub members: BTreeMap<u8, Seen>,
     /// The log as applied, and the digest after each entry.
@@ -131,7 +133,7 @@ pub struct Seen {
 impl Watcher {
     /// Of a world whose cluster has so many members and this election timeout.
     pub fn new(world: World, voters: usize, election_timeout: Duration) -> Watcher {
-        let watched = Watched { invariants: Some(Invariants::new(voters)), ..Watched::default() };
+        let watched = Watched { invariants: Some(Invariants::new(voters, election_timeout)), ..Watched::default() };
         Watcher { world, election_timeout, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
     }
 
@@ -160,8 +162,13 @@ impl Watcher {
     }
 
     fn passes(&self, from: NodeId, to: NodeId, arrived: bool, message: &PeerMessage) {
-        if let Some(hook) = &mut self.lock().on_message {
-            hook(self.world.now(), Passing { from: from.0, to: to.0, arrived, message });
+        let now = self.world.now();
+        let mut watched = self.lock();
+        if let (true, Some(invariants)) = (arrived, &mut watched.invariants) {
+            invariants.received(now.0, from, to, message);
+        }
+        if let Some(hook) = &mut watched.on_message {
+            hook(now, Passing { from: from.0, to: to.0, arrived, message });
         }
     }
 
@@ -344,7 +351,15 @@ impl Observer for Watcher {
                 }
                 Output::Append { truncate: Some(_), .. } => reached("raft.truncated"),
                 Output::ResetLog { .. } => reached("raft.snapshot_installed"),
-                Output::Snapshot { .. } => reached("replica.snapshot"),
+                Output::Snapshot { .. } => {
+                    reached("replica.snapshot");
+                    let incarnation = replica.config().incarnation;
+                    let begun = watched.snapshots.entry(node).or_default();
+                    if begun.0 != incarnation {
+                        *begun = (incarnation, Vec::new());
+                    }
+                    begun.1.push(seen.first);
+                }
                 Output::Outgrown { .. } => reached("replica.outgrown"),
                 Output::Close { why, .. } => {
                     reached(match *why {
@@ -489,13 +504,12 @@ impl Watched {
         }
         let writes = self.writes.entry(id.0).or_default();
         if restarted {
-            *writes = Writes::recovered(raft.last_index(), outputs);
+            *writes = Writes::recovered(raft.last_index(), raft.durable_hard_state(), outputs);
         }
         if let Some(sequence) = confirmed {
             writes.confirmed(sequence);
         }
         writes.put_out(outputs);
-        let durable = raft.durable_hard_state();
         let (snapshot, seat) = (raft.snapshot(), if raft.role() == Role::Leader { Seat::Leader } else { Seat::Other });
         let observation = Observation {
             at_ns: now.0,
@@ -503,10 +517,11 @@ impl Watched {
             incarnation,
             disk_lost: restarted && self.disks_lost.remove(&id.0),
             role: seat,
+            recovering: seen.recovering,
             term: raft.term(),
             vote: raft.vote(),
-            durable_term: durable.term,
-            durable_vote: durable.vote,
+            durable_term: writes.hard_state.term,
+            durable_vote: writes.hard_state.vote,
             commit: raft.commit(),
             truncated_from,
             appended: &appended,
@@ -520,11 +535,18 @@ impl Watched {
         };
         // What is as it was needs no second look: what others changed was looked at when they did.
         let figures = Observation { at_ns: 0, appended: &[], ..observation };
-        if appended.is_empty() && self.figures.get(&id) == Some(&figures) {
-            return;
+        let is_new = !appended.is_empty() || self.figures.get(&id) != Some(&figures);
+        let mut result = Ok(());
+        if is_new {
+            self.figures.insert(id, figures);
+            result = invariants.observe(&observation);
         }
-        self.figures.insert(id, figures);
-        if let Err(finding) = invariants.observe(&observation) {
+        for output in outputs {
+            if let (Ok(()), Output::Send { to, message }) = (&result, output) {
+                result = invariants.sent(now.0, id, *to, message);
+            }
+        }
+        if let Err(finding) = result {
             // What follows from a broken theorem is noise.
             self.findings.push(*finding);
             self.invariants = None;

@@ -3,7 +3,6 @@
 //! who lead a later term already, and against those who could win an election at that moment.
 
 use super::{CommittedLog, Finding, Member, NodeId, Observation, Role, broken};
-use super::{Index, Term};
 use std::collections::BTreeMap;
 
 pub(super) fn elected(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
@@ -40,22 +39,14 @@ pub(super) fn electable(
 ) -> Result<(), Box<Finding>> {
     let everyone = || members.values().chain([committing]).filter(|m| !m.lost);
     for (node, candidate) in members.iter().filter(|(_, m)| !m.lost) {
-        let (Some(what), Some(end)) = (missing(candidate, committed), end(candidate)) else { continue };
-        let votes = everyone().filter(|m| self::end(m).is_some_and(|theirs| theirs <= end)).count();
+        let (Some(what), Some(end)) = (missing(candidate, committed), candidate.end()) else { continue };
+        let votes = everyone().filter(|m| m.end().is_some_and(|theirs| theirs <= end)).count();
         if votes > voters / 2 {
             let what = format!("commits, but member {node}, for whom {votes} of {voters} would vote, {what}");
             return Err(broken("leader_completeness", "committed_in_doubt", seen, what));
         }
     }
     Ok(())
-}
-
-/// Term and position of the last entry, by which logs are compared in an election.
-fn end(member: &Member) -> Option<(Term, u64)> {
-    match member.log.back() {
-        Some((term, _)) => Some((*term, member.base + member.log.len() as u64)),
-        None => member.term_at(Index(member.base)).map(|term| (term, member.base)),
-    }
 }
 
 fn missing(member: &Member, committed: &CommittedLog) -> Option<String> {

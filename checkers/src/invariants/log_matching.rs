@@ -12,8 +12,8 @@ pub(super) struct LogMatching {
 }
 
 impl LogMatching {
-    /// Brings the mirror of a member's log up to an observation.
-    pub fn follow(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
+    /// Brings the mirror of a member's log up to an observation. What came back at a start was there before.
+    pub fn follow(&mut self, member: &mut Member, seen: &Observation<'_>, came_back: bool) -> Result<(), Box<Finding>> {
         if let Some(from) = seen.truncated_from {
             let keep = from.0.saturating_sub(member.base + 1);
             member.log.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
@@ -34,6 +34,12 @@ impl LogMatching {
             member.base = seen.snapshot.0;
         }
         for entry in seen.appended {
+            let Appended { index, term, .. } = *entry;
+            let was_there = || self.entries.contains_key(&(index.0, term)) || Some(index.0) < self.first();
+            if came_back && index.0 > member.base && !was_there() {
+                let what = format!("came back with index {} of term {}, which nobody ever wrote", index.0, term.0);
+                return Err(broken("log_matching", "invented", seen, what));
+            }
             self.append(member, seen, *entry)?;
         }
         Ok(())
@@ -72,6 +78,11 @@ impl LogMatching {
         }
         member.log.push_back((term, payload));
         Ok(())
+    }
+
+    /// The first position that is remembered.
+    fn first(&self) -> Option<u64> {
+        self.entries.first_key_value().map(|((index, _), _)| *index)
     }
 
     pub fn forget(&mut self, end: u64) {

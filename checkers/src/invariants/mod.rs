@@ -2,17 +2,29 @@
 //! Raft dissertation, figure 3.2; they hold for Zab with epochs as terms.
 //!
 //! `Invariants` mirrors each member's log from the changes it is told of and gives every observation to each theorem.
-//! An observation costs what it changed; positions more than `WINDOW` behind the newest commit are forgotten.
+//! An observation costs what it changed; positions more than `WINDOW` behind the newest commit are forgotten. It also
+//! hears what members say to each other: what a member says must be true of its mirror, and what it does must follow
+//! from what it has heard.
 
+mod appends;
+mod campaigns;
+mod confirmations;
 mod durable_commit;
+mod durable_log;
 mod election_safety;
+mod heard;
 mod leader_completeness;
 mod log_matching;
 mod monotonic;
+mod promises;
+mod restored_votes;
 mod state_machine_safety;
 
 use crate::finding::{Finding, seconds};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use synod_types::peer::PeerMessage;
+use synod_types::raft::Message;
 use synod_types::{Index, NodeId, Term};
 
 /// How many positions behind the newest commit are remembered.
@@ -52,6 +64,8 @@ pub struct Observation<'a> {
     pub disk_lost: bool,
     /// What it is.
     pub role: Role,
+    /// Whether it counts for nothing, because it lost its disk or does not know yet.
+    pub recovering: bool,
     /// Its term and vote, in memory.
     pub term: Term,
     pub vote: Option<NodeId>,
@@ -79,7 +93,9 @@ pub struct Observation<'a> {
 /// What is known of a member: its latest observation, with its log.
 struct Member {
     incarnation: u64,
+    started_ns: u64,
     role: Role,
+    recovering: bool,
     term: Term,
     vote: Option<NodeId>,
     durable_term: Term,
@@ -94,6 +110,8 @@ struct Member {
     lost: bool,
     /// What it had held when its disk was lost.
     held: Index,
+    /// When it last lost its vote: up to where it may have acknowledged, and in which term it may have voted.
+    promised: (Index, Term),
     /// Term and payload of the entries after `base`.
     log: VecDeque<(Term, u128)>,
     base: u64,
@@ -103,7 +121,9 @@ impl Member {
     fn new(observation: &Observation<'_>) -> Member {
         Member {
             incarnation: observation.incarnation,
+            started_ns: observation.at_ns,
             role: Role::Other,
+            recovering: true,
             term: Term(0),
             vote: None,
             durable_term: Term(0),
@@ -115,6 +135,7 @@ impl Member {
             applied: Index(0),
             lost: false,
             held: Index(0),
+            promised: (Index(0), Term(0)),
             log: VecDeque::new(),
             base: observation.snapshot.0,
         }
@@ -133,6 +154,12 @@ impl Member {
             index if index == self.snapshot => Some(self.snapshot_term),
             index => self.entry(index).map(|(term, _)| term),
         }
+    }
+
+    /// Term and position of the last entry, by which logs are compared in an election.
+    fn end(&self) -> Option<(Term, Index)> {
+        let last = Index(self.base + self.log.len() as u64);
+        self.term_at(last).map(|term| (term, last))
     }
 }
 
@@ -155,6 +182,9 @@ struct CommittedLog {
 /// All theorems.
 pub struct Invariants {
     voters: usize,
+    /// E.
+    election_timeout: Duration,
+    heard: BTreeMap<NodeId, heard::Heard>,
     members: BTreeMap<NodeId, Member>,
     committed: CommittedLog,
     election_safety: election_safety::ElectionSafety,
@@ -163,10 +193,12 @@ pub struct Invariants {
 }
 
 impl Invariants {
-    /// For a cluster with this many voting members.
-    pub fn new(voters: usize) -> Invariants {
+    /// For a cluster with this many voting members, and this election timeout.
+    pub fn new(voters: usize, election_timeout: Duration) -> Invariants {
         Invariants {
             voters,
+            election_timeout,
+            heard: BTreeMap::new(),
             members: BTreeMap::new(),
             committed: CommittedLog::default(),
             election_safety: Default::default(),
@@ -191,24 +223,78 @@ impl Invariants {
         Ok(())
     }
 
+    /// A message is about to be taken by `to`.
+    pub fn received(&mut self, at_ns: u64, from: NodeId, to: NodeId, message: &PeerMessage) {
+        let Some(member) = self.members.get(&to) else { return };
+        let known = heard::Known {
+            at_ns,
+            patience: self.election_timeout / 2,
+            committed: self.committed.last,
+            newest_reign: self.election_safety.newest(),
+        };
+        self.heard.entry(to).or_default().take(member, &known, from, message);
+    }
+
+    /// A message was put out by a step of `from`; the step's observation came before.
+    ///
+    /// # Errors
+    /// The first theorem it breaks.
+    pub fn sent(&mut self, at_ns: u64, from: NodeId, to: NodeId, message: &PeerMessage) -> Result<(), Box<Finding>> {
+        let Some(member) = self.members.get(&from) else { return Ok(()) };
+        let heard = self.heard.entry(from).or_default();
+        let said = Said { at_ns, from, to, by: member };
+        match message {
+            PeerMessage::Raft(Message { term, body }) => {
+                let listener = self.members.get(&to);
+                promises::check(&said, *term, body, listener)?;
+                appends::check(&said, *term, body, heard, listener)?;
+                campaigns::pre_vote(&said, *term, body, heard)?;
+                confirmations::read(&said, *term, body, heard)
+            }
+            PeerMessage::TouchReply { sequence, commit, .. } => confirmations::report(&said, *sequence, *commit, heard),
+            _ => Ok(()),
+        }
+    }
+
     fn take(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         monotonic::check(member, seen)?;
         let restarted = member.incarnation != seen.incarnation;
+        let before = durable_log::Before::of(member);
+        if restarted {
+            self.heard.remove(&seen.node);
+        }
+        let heard = self.heard.entry(seen.node).or_default();
         let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
         let old_commit = if restarted { Index(0) } else { member.commit };
         if restarted {
             let lost = member.lost || seen.disk_lost;
             let held = if seen.disk_lost { member.held.max(member.durable) } else { member.held };
-            *member = Member { lost, held, ..Member::new(seen) };
+            let promised = match seen.recovering && !member.recovering {
+                true => (member.durable, member.durable_term),
+                false => member.promised,
+            };
+            *member = Member { lost, held, promised, ..Member::new(seen) };
+        } else {
+            campaigns::term(member, seen, heard, self.voters)?;
+            durable_log::truncated(member, &self.committed, seen)?;
         }
-        self.log_matching.follow(member, seen)?;
+        self.log_matching.follow(member, seen, restarted && before.is_some())?;
+        if restarted && !seen.disk_lost && !seen.recovering {
+            durable_log::recovered(before, member, seen)?;
+        }
         durable_commit::claims(seen)?;
+        if member.recovering && !seen.recovering && !restarted {
+            let reign_ns = self.election_safety.since_ns(seen.term);
+            restored_votes::check(member, &self.committed, reign_ns, seen)?;
+        }
         member.incarnation = seen.incarnation;
+        member.recovering = seen.recovering;
         (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
         (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);
         (member.commit, member.durable, member.applied) = (seen.commit, seen.durable, seen.applied);
         member.lost &= seen.durable < self.committed.last.max(member.held);
         if seen.role == Role::Leader && !was_leader {
+            campaigns::elected(seen, heard, self.voters)?;
             self.election_safety.check(seen)?;
             leader_completeness::elected(member, &self.committed, seen)?;
         }
@@ -219,6 +305,9 @@ impl Invariants {
                 durable_commit::check(member, &self.members, self.voters, seen)?;
                 leader_completeness::committed(&self.members, &self.committed, seen)?;
                 leader_completeness::electable(&self.members, member, &self.committed, self.voters, seen)?;
+            }
+            if was_leader {
+                durable_commit::acknowledged(member, seen, heard, self.voters)?;
             }
         }
         self.state_machine_safety.applied(seen)
@@ -235,6 +324,21 @@ impl Invariants {
     }
 }
 
+/// A message that a member says.
+struct Said<'a> {
+    at_ns: u64,
+    from: NodeId,
+    to: NodeId,
+    by: &'a Member,
+}
+
+/// A message that must not have been said.
+fn untrue(theorem: &str, rule: &str, said: &Said<'_>, what: String) -> Box<Finding> {
+    let Said { at_ns, from, to, by } = said;
+    let sentence = format!("at {} member {from} in term {} tells member {to} {what}", seconds(*at_ns), by.term.0);
+    Box::new(Finding::safety(theorem, rule, format!("member {from}"), sentence))
+}
+
 /// A broken theorem.
 fn broken(theorem: &str, rule: &str, seen: &Observation<'_>, what: String) -> Box<Finding> {
     let sentence = format!("at {} member {} in term {}: {what}", seconds(seen.at_ns), seen.node, seen.term.0);
@@ -243,3 +347,5 @@ fn broken(theorem: &str, rule: &str, seen: &Observation<'_>, what: String) -> Bo
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_messages;

@@ -1,5 +1,6 @@
 //! No two members commit different entries at one index, and those that have applied the same index have the same
-//! state.
+//! state. States of two indexes are never the same, for the index is part of them: a digest that does not see that sees
+//! nothing.
 
 use super::{Committed, CommittedLog, Finding, Member, Observation, broken};
 use std::collections::BTreeMap;
@@ -50,6 +51,11 @@ impl StateMachineSafety {
         if seen.applied > seen.commit {
             let what = format!("applied index {}, but committed only {}", seen.applied.0, seen.commit.0);
             return Err(broken("state_machine_safety", "applied_uncommitted", seen, what));
+        }
+        let before = self.digests.get(&(seen.applied.0 - 1)).filter(|(digest, _)| *digest == seen.digest);
+        if before.is_some() && !self.digests.contains_key(&seen.applied.0) {
+            let what = format!("its digest at index {} is that of the index before", seen.applied.0);
+            return Err(broken("state_machine_safety", "blind_digest", seen, what));
         }
         let (digest, by) = self.digests.entry(seen.applied.0).or_insert((seen.digest, seen.node));
         if *digest != seen.digest {

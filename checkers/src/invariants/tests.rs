@@ -1,15 +1,30 @@
 //! For each rule a trace that keeps it, and one that breaks it.
 
 use super::*;
+use std::sync::Arc;
+use synod_types::Proposal;
+use synod_types::raft::Body;
+
+pub(super) fn message(term: Term, body: Body<Arc<Proposal>>) -> PeerMessage {
+    PeerMessage::Raft(Message { term, body })
+}
+
+pub(super) fn hears(world: &mut Invariants, from: NodeId, to: NodeId, term: Term, body: Body<Arc<Proposal>>) {
+    world.received(0, from, to, &message(term, body));
+}
+
+pub(super) fn world_of(voters: usize) -> Invariants {
+    Invariants::new(voters, Duration::from_millis(500))
+}
 
 /// A member as a test moves it.
 #[derive(Clone)]
-struct Actor {
-    at: Observation<'static>,
-    log: Vec<Appended>,
+pub(super) struct Actor {
+    pub at: Observation<'static>,
+    pub log: Vec<Appended>,
 }
 
-fn actor(node: u8) -> Actor {
+pub(super) fn actor(node: u8) -> Actor {
     Actor {
         at: Observation {
             at_ns: 0,
@@ -17,6 +32,7 @@ fn actor(node: u8) -> Actor {
             incarnation: 1,
             disk_lost: false,
             role: Role::Other,
+            recovering: false,
             term: Term(0),
             vote: None,
             durable_term: Term(0),
@@ -36,14 +52,34 @@ fn actor(node: u8) -> Actor {
 }
 
 impl Actor {
-    fn append(&mut self, term: u64, payload: u128) -> &mut Actor {
+    /// Everybody has told this member what it must have heard to be a leader and to decide what it decides.
+    fn is_told(&self, world: &mut Invariants) {
+        let (node, term) = (self.at.node, self.at.term);
+        if !world.members.contains_key(&node) {
+            world.observe(&actor(node.0).at).unwrap();
+        }
+        let others = (1..=world.voters as u8).map(NodeId).filter(|other| *other != node);
+        for from in others {
+            hears(world, from, node, term, Body::PreVoteReply { granted: true });
+            hears(world, from, node, term, Body::VoteReply { granted: true });
+            let matched = self.at.commit;
+            hears(world, from, node, term, Body::AppendReply { matched, round: 1, recovering: false });
+        }
+    }
+
+    pub fn append(&mut self, term: u64, payload: u128) -> &mut Actor {
         let index = Index(self.log.len() as u64 + 1);
         self.log.push(Appended { index, term: Term(term), payload });
         self
     }
 
-    fn show(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Box<Finding>> {
+    pub fn show(
+        &mut self,
+        world: &mut Invariants,
+        change: impl FnOnce(&mut Observation<'_>),
+    ) -> Result<(), Box<Finding>> {
         change(&mut self.at);
+        self.is_told(world);
         let appended = std::mem::take(&mut self.log);
         let result = world.observe(&Observation { appended: &appended, ..self.at.clone() });
         self.log = appended;
@@ -52,8 +88,13 @@ impl Actor {
     }
 
     /// Shows without new entries.
-    fn step(&mut self, world: &mut Invariants, change: impl FnOnce(&mut Observation<'_>)) -> Result<(), Box<Finding>> {
+    pub fn step(
+        &mut self,
+        world: &mut Invariants,
+        change: impl FnOnce(&mut Observation<'_>),
+    ) -> Result<(), Box<Finding>> {
         change(&mut self.at);
+        self.is_told(world);
         let result = world.observe(&self.at);
         self.at.truncated_from = None;
         result
@@ -61,8 +102,8 @@ impl Actor {
 }
 
 /// Member 1 leads term 1, one entry is on members 1 and 2 and committed by 1.
-fn committed() -> (Invariants, Actor, Actor, Actor) {
-    let mut world = Invariants::new(3);
+pub(super) fn committed() -> (Invariants, Actor, Actor, Actor) {
+    let mut world = world_of(3);
     let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
     for m in [&mut a, &mut b, &mut c] {
         m.step(&mut world, |o| (o.term, o.durable_term) = (Term(1), Term(1))).unwrap();
@@ -75,7 +116,7 @@ fn committed() -> (Invariants, Actor, Actor, Actor) {
     (world, a, b, c)
 }
 
-fn rule(result: Result<(), Box<Finding>>) -> String {
+pub(super) fn rule(result: Result<(), Box<Finding>>) -> String {
     let finding = result.unwrap_err();
     format!("{}/{}", finding.oracle, finding.rule)
 }
@@ -114,7 +155,7 @@ fn a_leader_without_a_committed_entry() {
 
 #[test]
 fn a_commit_that_a_later_leader_lacks() {
-    let mut world = Invariants::new(3);
+    let mut world = world_of(3);
     let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
     a.append(1, 7).show(&mut world, |o| (o.term, o.role) = (Term(1), Role::Leader)).unwrap();
     b.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(1), Index(1))).unwrap();
@@ -126,7 +167,7 @@ fn a_commit_that_a_later_leader_lacks() {
 /// Member 1 leads term 4 and commits entry 1 of term 1 because it is on two of three. The third member has an entry of
 /// this term there instead.
 fn commit_against(term: u64) -> Result<(), Box<Finding>> {
-    let mut world = Invariants::new(3);
+    let mut world = world_of(3);
     let (mut a, mut b, mut c) = (actor(1), actor(2), actor(3));
     c.append(term, 5).show(&mut world, |o| (o.term, o.durable) = (Term(term), Index(1))).unwrap();
     a.append(1, 7).append(4, 8).show(&mut world, |o| (o.term, o.role) = (Term(4), Role::Leader)).unwrap();
@@ -140,8 +181,8 @@ fn a_commit_that_who_could_be_elected_lacks() {
     for term in [3, 5] {
         assert_eq!(rule(commit_against(term)), "leader_completeness/committed_in_doubt");
     }
-    // It is of an earlier term: nobody but itself would.
-    assert!(commit_against(0).is_ok());
+    // It is of an earlier term: nobody but itself would. By count it must not be decided all the same.
+    assert_eq!(rule(commit_against(0)), "durable_commit/older_term");
 }
 
 #[test]
@@ -177,7 +218,7 @@ fn states_and_commits_that_differ() {
 
 #[test]
 fn a_commit_without_a_majority_on_disk() {
-    let mut world = Invariants::new(3);
+    let mut world = world_of(3);
     let (mut a, mut b) = (actor(1), actor(2));
     a.append(1, 7).show(&mut world, |o| (o.term, o.durable) = (Term(1), Index(1))).unwrap();
     b.append(1, 7).show(&mut world, |o| o.term = Term(1)).unwrap();
@@ -186,7 +227,7 @@ fn a_commit_without_a_majority_on_disk() {
 
 #[test]
 fn a_member_that_believes_more_durable_than_is() {
-    let mut world = Invariants::new(3);
+    let mut world = world_of(3);
     let mut a = actor(1);
     a.append(1, 7).show(&mut world, |o| (o.term, o.durable, o.claimed) = (Term(1), Index(1), Index(1))).unwrap();
     assert_eq!(rule(a.step(&mut world, |o| o.claimed = Index(2))), "durable_commit/claimed");

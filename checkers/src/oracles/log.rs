@@ -2,7 +2,7 @@
 
 use crate::access;
 use crate::history::{Applied, Create, MultiOp, MultiResult, Operation, Request};
-use crate::tree::{Brought, Change, Life, code};
+use crate::tree::{Brought, Change, Life, code, lifetime};
 use synod_types::command::{self, Command, WriteOp, Written};
 use synod_types::znode::{CreateMode, ErrorCode};
 
@@ -113,8 +113,9 @@ fn equal(a: &Change<'_>, b: &Change<'_>) -> bool {
         (Change::Set { path: p, data: d, version: v }, Change::Set { path, data, version }) => {
             p == path && d == data && v == version
         }
-        // What the server refused to decode is not compared.
-        (Change::Refused { .. }, _) => true,
+        // What the server refused to decode is not compared: only lifetimes that no node can have are among what clients
+        // ask for.
+        (Change::Refused { .. }, Change::Create { life: Life::Ttl(ttl_ms), .. }) => !lifetime(*ttl_ms),
         _ => false,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod_replica::Input;
 use synod_replica::State;
-use synod_storage::Snapshots;
+use synod_storage::{SnapshotWriter, Snapshots};
 use synod_types::raft::SnapshotMeta;
 use synod_types::record::Record;
 use synod_types::{Index, Mutant, Mutants, Term};
@@ -61,6 +61,16 @@ type Records = Box<dyn Iterator<Item = Record> + Send>;
 async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> Result<SnapshotMeta, String> {
     let snapshots = &shared.snapshots;
     let mut writer = snapshots.create(index, term).await.map_err(|e| e.to_string())?;
+    match fill(shared, state, &mut writer).await {
+        Ok(()) => writer.finish().await.map_err(|e| e.to_string()),
+        Err(error) => {
+            let _ = writer.discard().await;
+            Err(error)
+        }
+    }
+}
+
+async fn fill(shared: &Arc<Shared>, state: State, writer: &mut SnapshotWriter) -> Result<(), String> {
     let mut records: Records = Box::new(state.records());
     let mut piece = BytesMut::new();
     let mut encoder = Some(SnapshotEncoder::new(&mut piece));
@@ -89,7 +99,7 @@ async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> 
     }
     // The iterator may be the last owner of an old version of the state: letting go of it takes a while.
     let _ = shared.env.offload(Duration::ZERO, move || drop(records)).await;
-    writer.finish().await.map_err(|e| e.to_string())
+    Ok(())
 }
 
 /// Reads a snapshot from the disk into a state.

@@ -251,28 +251,42 @@ impl SnapshotWriter {
     /// Makes the snapshot durable, and removes the oldest ones beyond the number to keep.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk refuses; what was written is removed, as far as the disk lets it.
     pub async fn finish(self) -> Result<SnapshotMeta, Error> {
+        match self.settle().await {
+            Ok(meta) => self.snapshots.thin().await.map(|()| meta),
+            Err(error) => {
+                let _ = self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn settle(&self) -> Result<SnapshotMeta, Error> {
         let SnapshotWriter { snapshots, index, term, path, file, size_bytes, checksum } = self;
         let Shared { env, folder, options, .. } = snapshots.shared.as_ref();
+        let (index, term, size_bytes, checksum) = (*index, *term, *size_bytes, *checksum);
         let meta = SnapshotMeta { index, term, size_bytes, checksum };
         let end = trailer(Identity::of(options), &meta);
         // Not `write_sync`: that is the log's way, and the log must not wait for a snapshot.
-        file.write_at(size_bytes, end).await.map_err(disk("write", &path))?;
+        file.write_at(size_bytes, end).await.map_err(disk("write", path))?;
         if !options.mutants.on(Mutant::StoreSnapshotNotSynced) {
-            file.sync().await.map_err(disk("sync", &path))?;
+            file.sync().await.map_err(disk("sync", path))?;
         }
         let named = folder.join(snapshot_name(&meta));
-        env.disk.rename(&path, &named).await.map_err(disk("rename", &named))?;
+        env.disk.rename(path, &named).await.map_err(disk("rename", &named))?;
         if !options.mutants.on(Mutant::StoreNoDirSync) {
             env.disk.sync_dir(folder).await.map_err(disk("sync", folder))?;
         }
         snapshots.known().insert(meta, named);
-        snapshots.thin().await?;
         Ok(meta)
     }
 
-    async fn discard(self) -> Result<(), Error> {
+    /// Gives it up: on a full disk each attempt would leave what it had written.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn discard(self) -> Result<(), Error> {
         self.snapshots.shared.env.disk.remove(&self.path).await.map_err(disk("remove", &self.path))
     }
 }

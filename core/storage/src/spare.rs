@@ -26,21 +26,31 @@ pub(crate) struct Spare {
 pub(crate) async fn prepare(env: &Env, folder: &Path, length: u64, wanted: &AtomicBool) -> Result<Spare, Error> {
     let path = folder.join(spare_name(env.random_u64()));
     let file = env.disk.open(&path, OpenMode::CreateNew).await.map_err(disk("create", &path))?;
+    match fill(env, &path, file.as_ref(), length, wanted).await {
+        Ok(()) => Ok(Spare { path, file }),
+        Err(error) => {
+            // On a full disk each attempt would leave another one.
+            let _ = env.disk.remove(&path).await;
+            Err(error)
+        }
+    }
+}
+
+async fn fill(env: &Env, path: &Path, file: &dyn File, length: u64, wanted: &AtomicBool) -> Result<(), Error> {
     let mut at = 0;
     while at < length && wanted.load(Ordering::Relaxed) {
         let end = length.min(at + PORTION);
         while at < end {
             let part = &ZEROS[..ZEROS.len().min((end - at) as usize)];
-            file.write_at(at, Bytes::from_static(part)).await.map_err(disk("fill", &path))?;
+            file.write_at(at, Bytes::from_static(part)).await.map_err(disk("fill", path))?;
             at += part.len() as u64;
         }
         // In portions with pauses, or the log would wait for the disk.
         let started = env.now();
-        file.sync().await.map_err(disk("sync", &path))?;
+        file.sync().await.map_err(disk("sync", path))?;
         env.sleep(env.now().since(started)).await;
     }
-    file.sync().await.map_err(disk("sync", &path))?;
-    Ok(Spare { path, file })
+    file.sync().await.map_err(disk("sync", path))
 }
 
 /// The same in the background. The receiver gets the file, or nothing when it failed: then whoever needs it tries once

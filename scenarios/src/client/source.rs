@@ -94,6 +94,7 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "large" => {
             Operation::Large { path: format!("/k{}", key % 2), bytes: 3_000 + dice.below(LARGE_BYTES_MAX) as u32 }
         }
+        "refused" if dice.chance(0.4) => strange(dice),
         "refused" => match dice.below(4) {
             0 => Operation::Create { path: format!("/e{key}/c") },
             1 => Operation::ReadOnly { path: format!("/r{key}") },
@@ -119,6 +120,44 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         _ => {
             let timeout = u64::from(workload.session_timeout_ms);
             Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) }
+        }
+    }
+}
+
+/// Paths that no node may have, or that nobody may change, and lifetimes that none can have.
+fn strange(dice: &mut Dice) -> Operation {
+    const PATHS: [&str; 18] = [
+        "",
+        "k0",
+        "/k0/",
+        "//k0",
+        "/k0//c0",
+        "/.",
+        "/k0/.",
+        "/..",
+        "/k0/../k1",
+        "/k\u{0}",
+        "/k\u{1f}",
+        "/k\u{7f}",
+        "/k\u{9f}",
+        "/k\u{e000}",
+        "/k\u{f8ff}",
+        "/k\u{fff0}",
+        "/",
+        "/zookeeper/quota",
+    ];
+    let path = PATHS[dice.below(PATHS.len() as u64) as usize].to_string();
+    match dice.below(8) {
+        0..=2 => Operation::Create { path },
+        3 => Operation::Ephemeral { path },
+        4 => Operation::Delete { path, conditional: false },
+        5 => {
+            Operation::Multi { parts: vec![Part::Set { path: "/q".into(), conditional: false }, Part::Create { path }] }
+        }
+        6 => Operation::Container { path },
+        _ => {
+            let ttl_ms = [0, 1 << 40, (1 << 40) - 1][dice.below(3) as usize];
+            Operation::Timed { path: "/t9".into(), ttl_ms, sequential: dice.chance(0.5) }
         }
     }
 }

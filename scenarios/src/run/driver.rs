@@ -135,6 +135,9 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
         false => driver.heal_and_probe().await,
     };
     let quiescent = !options.unhealed && findings.is_empty() && liveness.stuck.is_none();
+    if quiescent {
+        findings.extend(driver.check_retention());
+    }
     findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
     for (host, text) in driver.world.panics() {
         let node = driver.hosts.iter().position(|h| *h == host).map_or(0, |i| i + 1);

@@ -5,12 +5,14 @@
 //! | `driver` | the machines, who is on them, and what happens when |
 //! | `faults` | what each fault does |
 //! | `older_disks` | members that come back with an older disk |
+//! | `retention` | what is left on the disks at the end |
 //! | `healing` | after the faults: it serves again, or must not |
 
 mod driver;
 mod faults;
 mod healing;
 mod older_disks;
+mod retention;
 
 use crate::plan::{Plan, Profile, Step};
 use crate::watcher::{OnMember, OnMessage};

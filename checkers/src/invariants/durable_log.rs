@@ -1,0 +1,47 @@
+//! What was durable comes back after a crash, and what is committed is never dropped from a log that held it.
+
+use super::{CommittedLog, Finding, Member, Observation, broken};
+use synod_types::{Index, Term};
+
+/// What a member had on its disk.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    durable: Index,
+    term: Option<Term>,
+}
+
+impl Before {
+    /// None of a member that is seen for the first time.
+    pub fn of(member: &Member) -> Option<Before> {
+        let durable = member.durable;
+        (member.term > Term(0)).then(|| Before { durable, term: member.term_at(durable) })
+    }
+}
+
+/// A member is back.
+pub(super) fn recovered(before: Option<Before>, member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
+    let Some(Before { durable, term }) = before else { return Ok(()) };
+    if member.snapshot >= durable || member.term_at(durable) == term {
+        return Ok(());
+    }
+    let what = format!(
+        "comes back without index {}, which was durable; its log ends at {}",
+        durable.0,
+        member.end().map_or(0, |(_, end)| end.0)
+    );
+    Err(broken("durable_log", "forgotten", seen, what))
+}
+
+/// A log is cut.
+pub(super) fn truncated(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
+    let Some(from) = seen.truncated_from else { return Ok(()) };
+    let first = from.max(seen.snapshot.next());
+    let (held, decided) = (member.entry(first), committed.entries.get(&first.0));
+    match (held, decided) {
+        (Some((term, _)), Some(entry)) if term == entry.term => {
+            let what = format!("drops index {}, which is committed", first.0);
+            Err(broken("durable_log", "dropped", seen, what))
+        }
+        _ => Ok(()),
+    }
+}

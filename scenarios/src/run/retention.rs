@@ -1,0 +1,110 @@
+//! When all is quiet, a disk holds what is needed and little more: segments that a snapshot covers have been removed, and
+//! so have older snapshots, and files that were never finished.
+
+use super::driver::Driver;
+use std::path::Path;
+use synod_checkers::Finding;
+use synod_checkers::finding::Severity;
+use synod_types::NodeId;
+
+/// Fault points that leave files behind until the next start.
+const LEAVE_FILES: [&str; 2] = ["storage.retire_never", "storage.spare_lost"];
+/// Snapshots that a member began since its start, for its segments to be judged: the last one may be under way, the one
+/// before it is done.
+const SNAPSHOTS_MIN: usize = 3;
+/// Complete snapshots; files being written: an own snapshot and a leader's; files prepared for the log: one ready, one
+/// being filled; segments that nobody needs: one may be on its way out.
+const SNAPSHOTS_MAX: usize = 3;
+const WRITING_MAX: usize = 2;
+const SPARE_MAX: usize = 2;
+const COVERED_MAX: usize = 1;
+
+/// How many files of each kind a folder has, and the first entry of each segment.
+#[derive(Default)]
+struct Files {
+    firsts: Vec<u64>,
+    snapshots: usize,
+    writing: usize,
+    spare: usize,
+}
+
+impl Files {
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Files {
+        let mut files = Files::default();
+        for name in names.filter(|name| !name.ends_with(".damaged")) {
+            match name.split('-').collect::<Vec<_>>()[..] {
+                ["log", first, _] => files.firsts.extend(u64::from_str_radix(first, 16)),
+                ["snapshot", ..] => files.snapshots += 1,
+                ["writing", ..] => files.writing += 1,
+                ["spare", ..] => files.spare += 1,
+                _ => {}
+            }
+        }
+        files
+    }
+
+    /// What there is too much of; the log is needed from `needed` on, if that is known.
+    fn excess(&self, needed: Option<u64>) -> Option<String> {
+        // The last segment that begins at or before what is needed holds it.
+        let covered = needed.map_or(0, |needed| self.firsts.iter().filter(|first| **first <= needed).count());
+        let counts = [
+            ("segments of the log that a snapshot covers", covered.saturating_sub(1), COVERED_MAX),
+            ("snapshots", self.snapshots, SNAPSHOTS_MAX),
+            ("snapshots that were never finished", self.writing, WRITING_MAX),
+            ("segments that were never used", self.spare, SPARE_MAX),
+        ];
+        let (what, count, max) = counts.into_iter().find(|(_, count, max)| count > max)?;
+        Some(format!("{count} {what}, limit {max}"))
+    }
+}
+
+impl Driver<'_> {
+    /// Judges the disks of all members.
+    pub(super) fn check_retention(&self) -> Vec<Finding> {
+        if LEAVE_FILES.iter().any(|point| self.plan.fault_points.contains_key(*point)) {
+            return Vec::new();
+        }
+        let watched = self.watcher.lock();
+        let excess = |node: u8| {
+            let begun = watched.snapshots.get(&node).map(|(_, begun)| begun.as_slice()).unwrap_or_default();
+            let needed = begun.len().checked_sub(2).filter(|_| begun.len() >= SNAPSHOTS_MIN).map(|at| begun[at].0);
+            let paths = self.world.files(self.host(node));
+            let names = paths.iter().filter_map(|(path, _)| Path::file_name(path)?.to_str());
+            let what = Files::of(names).excess(needed)?;
+            let sentence = format!("when all was quiet the disk of member {} held {what}", NodeId(node));
+            let finding = Finding::safety("retention", "left over", format!("member {node}"), sentence);
+            Some(finding.severity(Severity::Liveness))
+        };
+        watched.members.keys().filter_map(|node| excess(*node)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excess(names: &[&str], needed: Option<u64>) -> Option<String> {
+        Files::of(names.iter().copied()).excess(needed)
+    }
+
+    #[test]
+    fn what_is_needed_and_a_little_more_is_no_excess() {
+        let usual = ["lock", "log-1-1", "log-10-2", "log-20-3", "snapshot-8-1-0", "snapshot-18-1-0", "spare-7"];
+        assert_eq!(excess(&usual, Some(0x18)), None);
+        assert_eq!(excess(&["log-1-1.damaged", "log-2-2.damaged", "log-3-3.damaged"], Some(9)), None);
+    }
+
+    #[test]
+    fn excess_of_each_kind_is_told() {
+        let segments = ["log-1-1", "log-10-2", "log-20-3"];
+        assert_eq!(excess(&segments, None), None);
+        let told = excess(&segments, Some(0x20));
+        assert_eq!(told.as_deref(), Some("2 segments of the log that a snapshot covers, limit 1"));
+        for (name, kept) in [("snapshot", SNAPSHOTS_MAX), ("writing", WRITING_MAX), ("spare", SPARE_MAX)] {
+            let names = vec![format!("{name}-1-1-1"); kept + 1];
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            assert!(excess(&names, None).is_some(), "{name}");
+            assert!(excess(&names[1..], None).is_none(), "{name}");
+        }
+    }
+}
