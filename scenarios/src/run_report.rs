@@ -241,6 +241,7 @@ impl Recording {
             first: synod_types::Index(1),
             digest: 0,
             recovering: false,
+            version: 0,
         });
         let role = match (member.seen, figures.role) {
             _ if member.is_paused => MemberRole::Paused,

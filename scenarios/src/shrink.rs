@@ -47,6 +47,8 @@ pub struct Shrunk {
 const PATIENCE_MAX: u64 = 16;
 /// Choices of a few pieces of a part that are tried at each size.
 const CHOICES: usize = 24;
+/// Pieces up to which each is tried alone: most failures need one fault.
+const ALONE_MAX: usize = 80;
 /// Pieces that a part is cut into before single ones are taken out.
 const COARSE: usize = 8;
 /// Of the dice that make them.
@@ -219,15 +221,19 @@ impl Search<'_> {
         let mut size = 0;
         while 2 * size < all.len() && !self.is_over() {
             let mut dice = Dice::numbered(self.best.seed, CHOICE_STREAM + size as u64);
+            let alone = size == 1 && all.len() <= ALONE_MAX;
             let mut choice = |nth: usize| {
-                let mut kept: BTreeSet<usize> =
-                    (size == 1 && all.len() <= CHOICES).then_some(nth).into_iter().collect();
+                let mut kept: BTreeSet<usize> = alone.then_some(nth).into_iter().collect();
                 while kept.len() < size {
                     kept.insert(dice.below(all.len() as u64) as usize);
                 }
                 with(&self.best, kept.into_iter().map(|i| all[i].clone()).collect())
             };
-            let choices = if size == 0 { 1 } else { CHOICES.min(all.len()) };
+            let choices = match size {
+                0 => 1,
+                _ if alone => all.len(),
+                _ => CHOICES.min(all.len()),
+            };
             let candidates = (0..choices).map(&mut choice).collect();
             if self.try_with_other_dice(candidates) {
                 return;

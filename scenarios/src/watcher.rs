@@ -18,7 +18,7 @@ use synod_node::Observer;
 use synod_node::replica::{Output, Replica, Reply, Role};
 use synod_sim::World;
 use synod_types::peer::PeerMessage;
-use synod_types::raft::Entry;
+use synod_types::raft::{Body, Entry, Message};
 use synod_types::{Command, Index, Instant, NodeId, Proposal, Term};
 use tokio::sync::Notify;
 
@@ -29,7 +29,7 @@ pub struct Watcher {
     /// E.
     election_timeout: Duration,
     shared: Arc<Mutex<Watched>>,
-    /// Told of each new leader and candidate.
+    /// Told of each new leader, candidate and member that loads a snapshot.
     leads: Arc<Notify>,
 }
 
@@ -38,6 +38,10 @@ pub struct Watcher {
 pub struct Watched {
     /// Where each member's log began when it began the snapshots of its present incarnation.
     pub snapshots: BTreeMap<u8, (u64, Vec<Index>)>,
+    /// Entries that each member has applied since it began a snapshot, was given one, or started.
+    pub since_snapshot: BTreeMap<u8, u64>,
+    /// To whom each member was ever asked to hand over.
+    heirs: BTreeMap<u8, BTreeSet<u8>>,
     /// Latest figures of each member.
     pub members: BTreeMap<u8, Seen>,
     /// The log as applied, and the digest after each entry.
@@ -53,6 +57,8 @@ pub struct Watched {
     pub sometimes: BTreeMap<&'static str, u64>,
     /// Members that began to campaign since the driver looked.
     pub candidates: Vec<u8>,
+    /// Members that began to load a leader's snapshot since the driver looked.
+    pub loaders: Vec<u8>,
     /// What the driver did and who led, with the time.
     pub steps: Vec<(Instant, String)>,
     /// Fingerprints of the cluster's abstract states.
@@ -128,6 +134,8 @@ pub struct Seen {
     pub digest: u128,
     /// Whether it waits for its vote to be restored.
     pub recovering: bool,
+    /// The cluster version that it has come to.
+    pub version: u32,
 }
 
 impl Watcher {
@@ -142,7 +150,7 @@ impl Watcher {
         self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Told of each new leader and candidate.
+    /// Told of each new leader, candidate and member that loads a snapshot.
     pub fn leads(&self) -> Arc<Notify> {
         self.leads.clone()
     }
@@ -208,6 +216,11 @@ impl Watcher {
         self.lock().suspects.contains(&node)
     }
 
+    /// A member is asked to hand over.
+    pub fn hands_over(&self, node: u8, to: u8) {
+        self.lock().heirs.entry(node).or_default().insert(to);
+    }
+
     /// The newest cluster version that was proposed.
     pub fn raised(&self) -> u32 {
         self.lock().raised
@@ -257,6 +270,7 @@ impl Observer for Watcher {
             first: raft.first_index(),
             digest: replica.state().digest(),
             recovering: raft.is_recovering(),
+            version: replica.state().version(),
         };
         let before = watched.members.insert(node, seen);
         if let Some(hook) = watched.on_member.as_mut().filter(|_| before != Some(seen)) {
@@ -273,6 +287,9 @@ impl Observer for Watcher {
         watched.check_disk(replica, &self.leads);
         watched.check_invariants(now, replica, &seen, appended, outputs);
         watched.check_version(now, replica, outputs);
+        watched.count_applied(now, replica, before, &seen, outputs);
+        watched.check_digest(now, node, replica, outputs);
+        watched.check_heir(now, node, outputs);
         watched.check_age(now, node, self.election_timeout, outputs);
         watched.check_reign(now, node, &seen, self.election_timeout);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);
@@ -361,6 +378,10 @@ impl Observer for Watcher {
                     begun.1.push(seen.first);
                 }
                 Output::Outgrown { .. } => reached("replica.outgrown"),
+                Output::Store { done: true, .. } => {
+                    watched.loaders.push(node);
+                    self.leads.notify_one();
+                }
                 Output::Close { why, .. } => {
                     reached(match *why {
                         "the leader changed" => "replica.closed_by_leader_change",
@@ -438,6 +459,67 @@ impl Watched {
                 lacks.0
             );
             self.findings.push(Finding::safety("replica", "stale_read", format!("member {node}"), sentence));
+        }
+    }
+
+    /// Counts what a member applies between snapshots; it begins none before the next is due.
+    fn count_applied(
+        &mut self,
+        now: Instant,
+        replica: &Replica,
+        before: Option<Seen>,
+        seen: &Seen,
+        outputs: &[Output],
+    ) {
+        let (node, due) = (replica.config().id.0, replica.config().snapshot_entries);
+        let applied = outputs.iter().filter(|output| matches!(output, Output::Applied(_))).count() as u64;
+        let in_order = before.is_some_and(|before| before.applied.0 + applied == seen.applied.0);
+        let count = self.since_snapshot.entry(node).or_default();
+        let begun = outputs.iter().rposition(|output| matches!(output, Output::Snapshot { .. }));
+        // The first of a start comes sooner, so that not all members write theirs at once.
+        let is_first = self.snapshots.get(&node).is_none_or(|(of, _)| *of != replica.config().incarnation);
+        let early = begun.is_some() && in_order && !is_first && *count + applied < due;
+        let had = *count + applied;
+        *count = match begun {
+            Some(at) => outputs[at..].iter().filter(|output| matches!(output, Output::Applied(_))).count() as u64,
+            None if in_order => *count + applied,
+            None => applied,
+        };
+        if early {
+            let sentence = format!(
+                "at {:.6} s member {node} began a snapshot {had} entries after the last, one is due after {due}",
+                now.0 as f64 / 1e9
+            );
+            self.findings.push(Finding::safety("replica", "snapshot_early", format!("member {node}"), sentence));
+        }
+    }
+
+    /// The digest that is kept up to date is that of all records.
+    fn check_digest(&mut self, now: Instant, node: u8, replica: &Replica, outputs: &[Output]) {
+        let state = replica.state();
+        let looks = outputs.iter().any(|output| matches!(output, Output::Snapshot { .. } | Output::ResetLog { .. }));
+        if looks && state.digest() != state.recompute_digest() {
+            let sentence = format!(
+                "at {:.6} s the digest of member {node} at index {} is not that of its records",
+                now.0 as f64 / 1e9,
+                state.applied().0.0
+            );
+            self.findings.push(Finding::safety("state", "digest", format!("member {node}"), sentence));
+        }
+    }
+
+    /// A leader hands over to whom it was asked to.
+    fn check_heir(&mut self, now: Instant, node: u8, outputs: &[Output]) {
+        for output in outputs {
+            let Output::Send { to, message: PeerMessage::Raft(Message { body: Body::TimeoutNow, .. }) } = output else {
+                continue;
+            };
+            if !self.heirs.get(&node).is_some_and(|heirs| heirs.contains(&to.0)) {
+                let at = now.0 as f64 / 1e9;
+                let sentence =
+                    format!("at {at:.6} s member {node} hands over to member {}, as nobody asked it to", to.0);
+                self.findings.push(Finding::safety("replica", "other_heir", format!("member {node}"), sentence));
+            }
         }
     }
 

@@ -53,6 +53,7 @@ fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
         (What::IsolateLeader, "partition", vec![]),
         (hunt, "partition", vec![]),
         (What::HuntCandidates { hold_ms: 500 }, "partition", pauses),
+        (What::HuntLoaders { flush_ms: 300 }, "slow disk", vec![fault(1_000, 2_500, What::Crash { node })]),
         (What::Flap { a, b, every_ms: 100 }, "reset", vec![]),
         (What::Delay { node, by_ms: 50 }, "plan:delay", vec![]),
         (What::Loss { node, rate: 0.1 }, "loss", vec![]),

@@ -38,9 +38,11 @@ pub(super) struct PreVoteAsked {
     pub refuse: Option<&'static str>,
 }
 
-/// The state of the cluster when a leader was asked for something that only a leader may say.
+/// How things were when a leader was asked for something that only a leader may say.
 #[derive(Clone, Copy)]
 pub(super) struct Floor {
+    /// The newest round that it had begun in its term: who echoes a later one followed it after the question.
+    pub round: (Term, u64),
     /// Committed by then.
     pub committed: Index,
     /// The newest term that had a leader by then.
@@ -56,6 +58,10 @@ pub(super) struct Heard {
     pub pre_votes: OfTerm<()>,
     pub votes: OfTerm<()>,
     acknowledged: OfTerm<Index>,
+    /// The newest rounds of its own that others have echoed.
+    echoed: OfTerm<u64>,
+    /// Its newest round.
+    round: (Term, u64),
     /// It was told to campaign, or to do so again.
     pub told_to_campaign: bool,
     /// The term of the latest message if that asked for a vote that must not be considered.
@@ -81,10 +87,22 @@ impl Heard {
         self.acknowledged.of(term).filter(|matched| **matched >= index).count()
     }
 
+    /// How many have echoed a round of that term that began after this one.
+    pub fn echoed_since(&self, term: Term, (of, round): (Term, u64)) -> usize {
+        let since = if of == term { round } else { 0 };
+        self.echoed.of(term).filter(|echoed| **echoed > since).count()
+    }
+
+    /// It puts out an append message.
+    pub fn begins(&mut self, term: Term, round: u64) {
+        self.round = self.round.max((term, round));
+    }
+
     /// Takes a message that `member` is about to take.
     pub fn take(&mut self, member: &Member, known: &Known, from: NodeId, message: &PeerMessage) {
         self.disturbing = None;
-        let floor = Floor { committed: known.committed, newest_reign: known.newest_reign };
+        let (committed, newest_reign) = (known.committed, known.newest_reign);
+        let floor = Floor { round: self.round, committed, newest_reign };
         let (term, body) = match message {
             PeerMessage::Raft(Message { term, body }) => (*term, body),
             PeerMessage::Touch { sequence, .. } => {
@@ -122,7 +140,11 @@ impl Heard {
                 self.disturbing = Some(term);
             }
             Body::VoteReply { granted: true } => self.votes.insert(term, from, ()),
-            Body::AppendReply { matched, recovering: false, .. } => self.acknowledged.insert(term, from, *matched),
+            Body::AppendReply { matched, recovering: false, round } => {
+                self.acknowledged.insert(term, from, *matched);
+                self.echoed.insert(term, from, *round);
+            }
+            Body::AppendRejected { round, .. } => self.echoed.insert(term, from, *round),
             Body::TimeoutNow => (self.told_to_campaign, self.leader_at_ns) = (true, None),
             Body::Recovering { .. } => self.told_to_campaign = true,
             Body::ReadIndex { context } => {

@@ -24,7 +24,7 @@ use crate::finding::{Finding, seconds};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use synod_types::peer::PeerMessage;
-use synod_types::raft::Message;
+use synod_types::raft::{Body, Message};
 use synod_types::{Index, NodeId, Term};
 
 /// How many positions behind the newest commit are remembered.
@@ -249,9 +249,14 @@ impl Invariants {
                 promises::check(&said, *term, body, listener)?;
                 appends::check(&said, *term, body, heard, listener)?;
                 campaigns::pre_vote(&said, *term, body, heard)?;
-                confirmations::read(&said, *term, body, heard)
+                if let Body::Append { round, .. } = body {
+                    heard.begins(*term, *round);
+                }
+                confirmations::read(&said, *term, body, heard, self.voters)
             }
-            PeerMessage::TouchReply { sequence, commit, .. } => confirmations::report(&said, *sequence, *commit, heard),
+            PeerMessage::TouchReply { sequence, commit, .. } => {
+                confirmations::report(&said, *sequence, *commit, heard, self.voters)
+            }
             _ => Ok(()),
         }
     }

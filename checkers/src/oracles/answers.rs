@@ -5,10 +5,12 @@
 //! in the order of the requests, and none is older than a watch event that came before it: the client has seen that
 //! change and must find it in what it reads.
 //!
-//! Rules: `unanswered`, `stray`, `behind_event`.
+//! Who asks for nothing is answered too: pings, as soon as all is quiet.
+//!
+//! Rules: `unanswered`, `ping`, `stray`, `behind_event`.
 
 use crate::finding::{Finding, Severity, seconds};
-use crate::history::{History, Operation};
+use crate::history::{Change, History, Operation, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use synod_types::Zxid;
 
@@ -23,6 +25,40 @@ pub fn check(history: &History) -> Vec<Finding> {
     findings.extend(behind_events(history));
     if history.header.quiescent {
         findings.extend(unanswered(history));
+        findings.extend(pings(history));
+    }
+    findings
+}
+
+/// At the end of a history that came to rest all has been quiet for so long at least.
+const QUIET_NS: u64 = 5_000_000_000;
+/// A ping is answered within this time then.
+const PING_PATIENCE_NS: u64 = 1_500_000_000;
+
+/// Pings on connections that were opened or answered something when all was quiet already.
+fn pings(history: &History) -> Vec<Finding> {
+    let end = history.header.end_ns;
+    let quiet = end.saturating_sub(QUIET_NS)..end.saturating_sub(PING_PATIENCE_NS);
+    let changes = history.connections.iter().filter(|c| !matches!(c.change, Change::Connected { .. }));
+    let ends: BTreeMap<u64, u64> = changes.map(|c| (c.connection, c.time_ns)).collect();
+    let mut alive = BTreeSet::new();
+    let mut findings = Vec::new();
+    for (i, o) in history.operations.iter().enumerate().filter(|(_, o)| quiet.contains(&o.call_ns)) {
+        let patience = o.call_ns + PING_PATIENCE_NS;
+        if o.return_ns.is_some() {
+            alive.insert(o.connection);
+        }
+        let waits = matches!(o.request, Request::Ping) && o.return_ns.is_none_or(|at| at > patience);
+        if waits && alive.contains(&o.connection) && ends.get(&o.connection).is_none_or(|end| *end > patience) {
+            let sentence = format!(
+                "client {} pinged member {} at {} and had no answer in time",
+                o.client,
+                o.node,
+                seconds(o.call_ns)
+            );
+            let finding = Finding::safety(ORACLE, "ping", "ping", sentence).severity(Severity::Liveness);
+            findings.push(finding.operations([i]));
+        }
     }
     findings
 }

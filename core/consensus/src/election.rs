@@ -95,7 +95,7 @@ impl<P: Payload> Raft<P> {
         out: &mut Vec<Output<P>>,
     ) {
         let granted = term > self.hard_state.term
-            && !self.hears_leader()
+            && (!self.hears_leader() || self.config.mutants.on(Mutant::RaftPreVoteDisturbs))
             && self.is_voter()
             && self.is_matched_by(last_index, last_term);
         if granted {
@@ -192,7 +192,8 @@ impl<P: Payload> Raft<P> {
             self.transfer = None;
         }
         let active = self.progress.values().filter(|progress| progress.active).count();
-        if active + 1 < self.majority() && !self.config.mutants.on(Mutant::RaftNeverStepsDown) {
+        let own = usize::from(!self.config.mutants.on(Mutant::RaftLeaderUncounted));
+        if active + own < self.majority() && !self.config.mutants.on(Mutant::RaftNeverStepsDown) {
             self.sticky = false;
             return self.become_follower(self.hard_state.term, None, out);
         }

@@ -2,8 +2,8 @@
 
 use crate::io::{Output, Role};
 use crate::raft::Raft;
-use synod_types::NodeId;
 use synod_types::raft::{Body, Payload};
+use synod_types::{Mutant, NodeId};
 
 /// A handover under way. While it is, nothing is proposed; the quorum timer ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,7 @@ impl<P: Payload> Raft<P> {
             .progress
             .get(&peer)
             .is_some_and(|progress| !progress.recovering && progress.matched == self.log.last_index());
+        let is_complete = is_complete || self.config.mutants.on(Mutant::RaftHandsOverBehind);
         if transfer.to == peer && !transfer.told && is_complete {
             transfer.told = true;
             self.send(peer, Body::TimeoutNow, out);

@@ -64,7 +64,9 @@ async fn write(shared: &Arc<Shared>, state: State, index: Index, term: Term) -> 
     match fill(shared, state, &mut writer).await {
         Ok(()) => writer.finish().await.map_err(|e| e.to_string()),
         Err(error) => {
-            let _ = writer.discard().await;
+            if !shared.config.mutants.on(Mutant::NodeUnfinishedLeft) {
+                let _ = writer.discard().await;
+            }
             Err(error)
         }
     }

@@ -322,9 +322,7 @@ impl Replica {
 
     /// What an unanswered report said is part of the next one.
     fn report_again(&mut self, report: Report) {
-        if !self.config.mutants.on(Mutant::SessionReportForgotten) {
-            self.sessions.left.extend(report.sessions.iter().map(|session| (*session, report.sent_at)));
-        }
+        self.sessions.left.extend(report.sessions.iter().map(|session| (*session, report.sent_at)));
         for (connection, tag) in report.pings {
             if let Some(c) = self.connections.get_mut(&connection) {
                 c.ping.get_or_insert(tag);

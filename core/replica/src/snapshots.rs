@@ -36,7 +36,7 @@ impl Replica {
     /// with what it has seen, and is told the difference.
     pub(crate) fn restored(&mut self, now: Now, meta: SnapshotMeta, state: State, out: &mut Vec<Output>) {
         // Consensus may have given it up meanwhile: its log would not follow the state.
-        let wanted = self.raft.awaits_restored(meta) || self.config.mutants.on(Mutant::ReplicaRestoresGivenUp);
+        let wanted = self.raft.awaits_restored(meta);
         if wanted && state.applied().0 > self.state.applied().0 {
             if state.version() > self.config.cluster_version {
                 return self.outgrown(state.version(), out);

@@ -29,7 +29,8 @@ impl Replica {
         // A proposal can get lost with its leader; a second one changes nothing.
         let patience = self.config.election_timeout;
         let under_way = self.versions.asked_at.is_some_and(|at| now.instant.since(at) <= patience);
-        if to > self.state.version() && !under_way {
+        let stays = self.config.mutants.on(Mutant::ReplicaVersionStays);
+        if to > self.state.version() && !under_way && !stays {
             self.versions.asked_at = Some(now.instant);
             self.requests += 1;
             let request = self.requests;

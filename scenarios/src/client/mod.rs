@@ -357,10 +357,16 @@ impl Client {
             self.send_set_watches(c);
         }
         let mut left = None;
+        let mut was_silent = false;
         loop {
             let now = self.env.now();
             let quiet = self.signals.quiet.load(Ordering::Relaxed);
             let silent = now < self.silent_until && !quiet;
+            if was_silent && !silent {
+                // It gives the member time to answer, which had nothing to answer before.
+                c.heard = now;
+            }
+            was_silent = silent;
             if !silent && now.since(c.sent) >= timeout / 3 && c.pings.is_empty() {
                 let call = self.call(c, Request::Ping);
                 wire::Request::Ping.put(&mut c.output, wire::xid::PING);

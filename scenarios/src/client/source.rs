@@ -119,7 +119,11 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "overlap" => Operation::Overlap { for_ms: 200 + dice.below(3_000) },
         _ => {
             let timeout = u64::from(workload.session_timeout_ms);
-            Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) }
+            match dice.chance(0.4) {
+                // Until the session's end is on its way.
+                true => Operation::Silence { for_ms: timeout + timeout / 100 - 300 + dice.below(600) },
+                false => Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) },
+            }
         }
     }
 }

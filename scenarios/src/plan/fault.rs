@@ -30,6 +30,9 @@ pub enum What {
     HuntLeaders { how: Hunt, after_ms: u64, hold_ms: u64 },
     /// Whoever campaigns in that time is cut off from the other members at once, for so long.
     HuntCandidates { hold_ms: u64 },
+    /// Whoever begins to load a leader's snapshot in that time has a disk whose flushes take so long from then on, and the
+    /// leader hands over to another member meanwhile.
+    HuntLoaders { flush_ms: u64 },
     /// Every connection between two machines is reset again and again.
     Flap { a: u8, b: u8, every_ms: u64 },
     /// Segments take longer: milliseconds, to and from one machine.
@@ -147,6 +150,7 @@ impl What {
             What::IsolateLeader => "isolate-leader",
             What::HuntLeaders { .. } => "hunt-leaders",
             What::HuntCandidates { .. } => "hunt-candidates",
+            What::HuntLoaders { .. } => "hunt-loaders",
             What::Flap { .. } => "flap",
             What::Delay { .. } => "delay",
             What::Loss { .. } => "loss",
@@ -221,6 +225,7 @@ impl What {
             | What::PauseLeader
             | What::HuntLeaders { .. }
             | What::HuntCandidates { .. }
+            | What::HuntLoaders { .. }
             | What::RollingRestart { .. }
             | What::RollingUpgrade { .. } => true,
             What::Delay { node, .. }

@@ -6,7 +6,7 @@ use synod_sim::Dice;
 
 /// Streams of the scenes' dice; each scene has its own.
 const STREAM: u64 = 200;
-const SCENES: [fn(&mut Stage<'_>); 18] = [
+const SCENES: [fn(&mut Stage<'_>); 21] = [
     flapping_minority,
     lost_disk,
     short_reigns,
@@ -25,6 +25,9 @@ const SCENES: [fn(&mut Stage<'_>); 18] = [
     hung_disk,
     late_awakening,
     flapping_pair,
+    handed_ends,
+    long_loading,
+    slow_log,
 ];
 /// How many scenes there are.
 pub(super) const COUNT: usize = SCENES.len();
@@ -358,4 +361,58 @@ fn flapping_pair(s: &mut Stage<'_>) {
     let pair = s.shuffled();
     let (long, every_ms) = (8 * e + s.dice.below(8 * e), 20 + s.dice.below(e));
     s.add(0, long, What::Flap { a: pair[0], b: pair[1], every_ms });
+    if s.dice.chance(0.5) {
+        // Most of what is said over them is lost then.
+        let by_ms = 20 + s.dice.below(e / 2);
+        s.add(0, long, What::Delay { node: pair[0], by_ms });
+    }
+}
+
+/// Clients are away until their sessions end, and just then leaders hand over again and again: what they have proposed is
+/// refused, and what nobody waits for must be proposed again.
+fn handed_ends(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let timeout_ms = if s.dice.chance(0.7) { s.session_timeout_ms } else { 4_000 };
+    let away_ms = timeout_ms + 4 * e;
+    s.add(0, away_ms, What::Partition { side: vec![0] });
+    // An heir that does not hear of it keeps its leader from proposing for an election timeout.
+    let order = s.shuffled();
+    let deaf = s.dice.chance(0.5);
+    if deaf {
+        for from in &order[1..] {
+            s.add(timeout_ms - e, 4 * e, What::OneWay { from: *from, to: order[0] });
+        }
+    }
+    let every_ms = 20 + s.dice.below(e / 2);
+    let mut after_ms = timeout_ms - e / 2;
+    while after_ms < timeout_ms + 3 * e {
+        let to = if deaf { order[0] } else { order[s.dice.below(order.len() as u64) as usize] };
+        s.add(after_ms, 0, What::HandOver { to });
+        after_ms += every_ms;
+    }
+}
+
+/// A member comes back behind and loads a snapshot for long, while another leads, whose log may go further back.
+fn long_loading(s: &mut Stage<'_>) {
+    let e = s.election_timeout();
+    let behind = s.shuffled()[0];
+    let away_ms = 300 + s.dice.below(4_000);
+    s.add(0, away_ms, What::Crash { node: behind });
+    let flush_ms = 50 + s.dice.below(2 * e);
+    s.add(away_ms, 10 * e, What::HuntLoaders { flush_ms });
+    if s.dice.chance(0.3) {
+        let every_ms = 20 + s.dice.below(e);
+        for other in (1..=s.cluster.nodes).filter(|n| *n != behind) {
+            s.add(away_ms + e, 9 * e, What::Flap { a: behind, b: other, every_ms });
+        }
+    }
+}
+
+/// The log is slow everywhere for a while: what is on its way to it stays there for long.
+fn slow_log(s: &mut Stage<'_>) {
+    let for_ms = 4_000 + s.dice.below(8_000);
+    for node in 1..=s.cluster.nodes {
+        let by_ms = 100 + s.dice.below(600);
+        s.add(0, for_ms, What::SlowDisk { node, by_ms });
+    }
 }

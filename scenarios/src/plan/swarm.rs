@@ -19,6 +19,7 @@ mod stream {
     pub const DAMAGES: u64 = 9;
     pub const PLAY: u64 = 10;
     pub const WINDOW: u64 = 11;
+    pub const SILENCE: u64 = 12;
     /// Plus the number of the fault's kind: a new kind does not move the others.
     pub const FAULTS: u64 = 100;
 }
@@ -246,6 +247,12 @@ fn workload(seed: u64, overrides: &Overrides, horizon_ms: u64) -> Workload {
     workload.mix.standing = seldom(0.6, 8);
     workload.mix.rare = seldom(0.7, 12);
     workload.mix.overlap = seldom(0.4, 2);
+    // Sessions of clients that are silent now and then end, or are about to.
+    let mut silence = Dice::numbered(seed, stream::SILENCE);
+    if silence.chance(0.15) {
+        workload.mix.silence += 2 + silence.below(6) as u32;
+        workload.session_timeout_ms = 4_000;
+    }
     workload
 }
 

@@ -61,7 +61,7 @@ impl Driver<'_> {
                 let (after, hold) = (Duration::from_millis(*after_ms), Duration::from_millis(*hold_ms));
                 self.hunts.insert(i, Hunting { how: *how, after, hold, prey: None });
             }
-            What::HuntCandidates { .. } => {}
+            What::HuntCandidates { .. } | What::HuntLoaders { .. } => {}
             What::Flap { .. } => drop(self.flaps.insert(i, self.world.now())),
             What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. } | What::Corrupt { .. } => self.set_links(),
             What::SynTimeout { a, b } => {
@@ -110,9 +110,7 @@ impl Driver<'_> {
             What::ClockJump { node, by_ms } => self.world.jump_wall_clock(self.host(*node), *by_ms),
             What::ClockDrift { node, ppm } => self.world.set_clock_drift(self.host(*node), *ppm),
             What::SlowDisk { node, by_ms } => {
-                let usual_us = self.plan.cluster.flush_us.1.max(1);
-                let factor = (by_ms * 1_000 / usual_us).clamp(2, 1_000) as u32;
-                self.world.slow_disk(self.host(*node), factor, span);
+                self.slow_disk(*node, *by_ms, span);
             }
             What::FlushFails { node } => {
                 self.down_until.insert(*node, until);
@@ -159,9 +157,8 @@ impl Driver<'_> {
                 self.swapped.insert(*node, own);
             }
             What::HandOver { to } => {
-                if let Some(succession) = leader.and_then(|leader| self.successors.get(&leader)) {
-                    succession.to.store(*to, Ordering::Relaxed);
-                    succession.asked.notify_one();
+                if let Some(leader) = leader {
+                    self.ask_to_hand_over(leader, *to);
                 }
             }
             What::RollingRestart { every_ms } => {
@@ -201,6 +198,9 @@ impl Driver<'_> {
             What::MisdirectReads { node, .. } => self.world.misdirect_reads(self.host(*node), 0),
             What::Pause { .. } | What::PauseLeader | What::Suspend { .. } => self.resume(i),
             What::HuntLeaders { .. } => drop(self.hunts.remove(&i)),
+            What::HuntLoaders { .. } => {
+                (1..=self.plan.cluster.nodes).for_each(|node| self.world.slow_disk(self.host(node), 1, None));
+            }
             What::Flap { .. } => drop(self.flaps.remove(&i)),
             What::SlowDisk { node, .. } => self.world.slow_disk(self.host(*node), 1, None),
             What::FlushFails { node } => self.world.fail_syncs(self.host(*node), 0),
@@ -265,6 +265,8 @@ impl Driver<'_> {
             }
             self.down_until.entry(node).or_insert(now + RESTART_DELAY);
             if let Some(asked) = self.stops.get(&node) {
+                // A leader that stops chooses an heir.
+                (1..=self.plan.cluster.nodes).for_each(|to| self.watcher.hands_over(node, to));
                 asked.notify_one();
             }
         }
@@ -274,6 +276,7 @@ impl Driver<'_> {
                 self.flaps.insert(i, now + Duration::from_millis(*every_ms));
             }
         }
+        self.hunt_loaders();
         let candidates = std::mem::take(&mut self.watcher.lock().candidates);
         let hold = self.active.iter().find_map(|i| match self.plan.faults[*i].what {
             What::HuntCandidates { hold_ms } => Some(Duration::from_millis(hold_ms)),
@@ -297,6 +300,39 @@ impl Driver<'_> {
                 self.strike(leader, hunting, now + hunting.hold);
             }
         }
+    }
+
+    /// Who loads a snapshot is kept at it, and another leads meanwhile.
+    fn hunt_loaders(&mut self) {
+        let loaders = std::mem::take(&mut self.watcher.lock().loaders);
+        let hunts = self.active.iter().find_map(|i| match self.plan.faults[*i].what {
+            What::HuntLoaders { flush_ms } => Some(flush_ms),
+            _ => None,
+        });
+        for (loader, flush_ms) in loaders.into_iter().zip(hunts.into_iter().cycle()) {
+            self.remark(format!("node {loader} is kept loading"));
+            self.slow_disk(loader, flush_ms, None);
+            let Some(leader) = self.watcher.leader() else { continue };
+            let mut heirs = (1..=self.plan.cluster.nodes).filter(|n| *n != loader && *n != leader);
+            if let Some(heir) = heirs.next() {
+                self.ask_to_hand_over(leader, heir);
+            }
+        }
+    }
+
+    fn ask_to_hand_over(&self, leader: u8, to: u8) {
+        if let Some(succession) = self.successors.get(&leader) {
+            self.watcher.hands_over(leader, to);
+            succession.to.store(to, Ordering::Relaxed);
+            succession.asked.notify_one();
+        }
+    }
+
+    /// Flushes take so long, milliseconds.
+    fn slow_disk(&self, node: u8, flush_ms: u64, span: Option<Duration>) {
+        let usual_us = self.plan.cluster.flush_us.1.max(1);
+        let factor = (flush_ms * 1_000 / usual_us).clamp(2, 5_000) as u32;
+        self.world.slow_disk(self.host(node), factor, span);
     }
 
     /// When something that goes on is due next after `now`, as far as one can tell.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
-use synod_types::Instant;
+use synod_types::{Instant, Term};
 
 /// After the faults, the cluster must serve again within so long: many election timeouts and sessions' ends.
 const HEALED_PATIENCE: Duration = Duration::from_secs(30);
@@ -49,12 +49,13 @@ impl Driver<'_> {
                 let took = at.since(healed);
                 liveness.to_write = Some(liveness.to_write.map_or(took, |first| first.min(took)));
             }
-            if unserved.is_empty() && self.agree() {
+            if unserved.is_empty() && self.agree() && self.is_whole() {
+                let reign = self.reign();
                 // Watch events that are on their way arrive, and clients notice connections that are dead.
                 let quiet = Duration::from_millis(u64::from(self.plan.workload.session_timeout_ms) + 1_500);
                 self.world.sleep(quiet).await;
                 if self.agree() {
-                    return (Vec::new(), liveness);
+                    return (self.disturbed(reign), liveness);
                 }
             }
         }
@@ -63,20 +64,28 @@ impl Driver<'_> {
             return (Vec::new(), liveness);
         }
         let members = self.watcher.lock().members.clone();
-        let mut sentence = format!(
-            "{:.0} s after the last fault nodes {unserved:?} have not answered a write, a sync and reads; ",
-            self.world.now().since(healed).as_secs_f64()
-        );
+        let rule = match (unserved.is_empty(), self.agree()) {
+            (false, _) => "serves after healing",
+            (true, false) => "replicas converge",
+            (true, true) => "whole again",
+        };
+        let lacks = match rule {
+            "serves after healing" => format!("nodes {unserved:?} have not answered a write, a sync and reads"),
+            "replicas converge" => "not all members have applied the same".into(),
+            _ => "somebody has no vote, or the cluster not the version that all programs support".into(),
+        };
+        let after = self.world.now().since(healed).as_secs_f64();
+        let mut sentence = format!("{after:.0} s after the last fault {lacks}; ");
         for (node, seen) in &members {
             sentence += &format!(
-                "node {node}: {:?} in term {}, applied {}{}; ",
+                "node {node}: {:?} in term {}, applied {}, cluster version {}{}; ",
                 seen.role,
                 seen.term.0,
                 seen.applied.0,
+                seen.version,
                 if seen.recovering { ", recovering" } else { "" }
             );
         }
-        let rule = if unserved.is_empty() { "replicas converge" } else { "serves after healing" };
         (vec![Finding::safety("liveness", rule, "cluster", sentence).severity(Severity::Liveness)], liveness)
     }
 
@@ -139,6 +148,34 @@ impl Driver<'_> {
         (sound.len() <= usize::from(nodes) / 2).then(|| {
             format!("only nodes {sound:?} of {nodes} still hold all that they acknowledged, too few to elect a leader")
         })
+    }
+
+    /// Who leads, and in which term.
+    fn reign(&self) -> Option<(u8, Term)> {
+        let leader = self.watcher.leader()?;
+        Some((leader, self.watcher.lock().members.get(&leader)?.term))
+    }
+
+    /// Nobody deposes a leader when nothing is wrong, not even the weather.
+    fn disturbed(&self, before: Option<(u8, Term)>) -> Vec<Finding> {
+        let cluster = &self.plan.cluster;
+        let now = self.reign();
+        if now == before || cluster.loss > 0.0 || cluster.tail.0 > 0.0 {
+            return Vec::new();
+        }
+        let told = |reign: Option<(u8, Term)>| match reign {
+            Some((node, term)) => format!("member {node} led in term {}", term.0),
+            None => "nobody led".into(),
+        };
+        let sentence = format!("when all was quiet {}, and a few seconds later {}", told(before), told(now));
+        vec![Finding::safety("liveness", "disturbed", "cluster", sentence).severity(Severity::Liveness)]
+    }
+
+    /// Whether everybody has its vote, and the cluster has come to what all programs support.
+    fn is_whole(&self) -> bool {
+        let watched = self.watcher.lock();
+        let supported = self.programs.values().min();
+        watched.members.values().all(|seen| !seen.recovering && Some(&seen.version) >= supported)
     }
 
     /// Whether all members run and have applied the same.

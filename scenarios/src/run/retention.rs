@@ -1,5 +1,6 @@
-//! When all is quiet, a disk holds what is needed and little more: segments that a snapshot covers have been removed, and
-//! so have older snapshots, and files that were never finished.
+//! When all is quiet, a disk holds what is needed and little more: there is a snapshot of what was applied, or it is not
+//! due yet, segments that a snapshot covers have been removed, and so have older snapshots, and files that were never
+//! finished.
 
 use super::driver::Driver;
 use std::path::Path;
@@ -18,6 +19,9 @@ const SNAPSHOTS_MAX: usize = 3;
 const WRITING_MAX: usize = 2;
 const SPARE_MAX: usize = 2;
 const COVERED_MAX: usize = 1;
+
+/// So many times the entries after which a snapshot is due may be without one: the last one may take long.
+const DUE_MAX: u64 = 2;
 
 /// How many files of each kind a folder has, and the first entry of each segment.
 #[derive(Default)]
@@ -70,7 +74,11 @@ impl Driver<'_> {
             let needed = begun.len().checked_sub(2).filter(|_| begun.len() >= SNAPSHOTS_MIN).map(|at| begun[at].0);
             let paths = self.world.files(self.host(node));
             let names = paths.iter().filter_map(|(path, _)| Path::file_name(path)?.to_str());
-            let what = Files::of(names).excess(needed)?;
+            let applied = watched.since_snapshot.get(&node).copied().unwrap_or_default();
+            let due = self.plan.cluster.snapshot_entries;
+            let late = (applied > DUE_MAX * due)
+                .then(|| format!("{applied} entries of the log that no snapshot covers, one is due after {due}"));
+            let what = Files::of(names).excess(needed).or(late)?;
             let sentence = format!("when all was quiet the disk of member {} held {what}", NodeId(node));
             let finding = Finding::safety("retention", "left over", format!("member {node}"), sentence);
             Some(finding.severity(Severity::Liveness))
