@@ -14,6 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
@@ -36,17 +37,43 @@ pub struct Request {
     pub overrides: Overrides,
 }
 
-/// Runs a plan; a panic of the harness becomes a finding.
+/// A run takes less than a second, and far less time than passes in it. What takes so long, and as long as its load lasts
+/// in its own time, will not end.
+const PATIENCE_MIN: Duration = Duration::from_secs(60);
+
+/// The fingerprint of a run that does not end.
+pub const HANGS: &str = "run/hang/seed";
+
+/// Runs a plan; a panic of the harness becomes a finding, and so does a run that does not end. Its thread goes on then.
 pub fn run_guarded(plan: &Plan, options: Options) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| run(plan, options))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let sentence = format!("the harness panicked: {}", text.unwrap_or("no message"));
-        Outcome {
-            seed: plan.seed,
-            findings: vec![Finding::safety(HARNESS, "panic", "harness", sentence)],
-            ..Outcome::default()
+    run_within(PATIENCE_MIN.max(Duration::from_millis(plan.workload.horizon_ms)), plan, options)
+}
+
+fn run_within(patience: Duration, plan: &Plan, options: Options) -> Outcome {
+    let (sender, receiver) = channel();
+    let own = plan.clone();
+    let runner = std::thread::spawn(move || {
+        // Nobody listens any more when the patience was over.
+        drop(sender.send(catch_unwind(AssertUnwindSafe(|| run(&own, options)))));
+    });
+    let finding = match receiver.recv_timeout(patience) {
+        Ok(outcome) => {
+            drop(runner.join());
+            match outcome {
+                Ok(outcome) => return outcome,
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().map(String::as_str);
+                    let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                    Finding::safety(HARNESS, "panic", "harness", format!("the harness panicked: {text}"))
+                }
+            }
         }
-    })
+        Err(_) => {
+            let sentence = format!("had not ended after {} s: something goes on without end", patience.as_secs());
+            Finding::safety("run", "hang", "seed", sentence).severity(Severity::Liveness)
+        }
+    };
+    Outcome { seed: plan.seed, findings: vec![finding], ..Outcome::default() }
 }
 
 /// How a command ends that came to these findings.
@@ -158,10 +185,7 @@ impl Plans {
 
     fn of(kept: &[Kept], jobs: usize, progress: &mut Progress) -> Plans {
         let mut plans = Plans::default();
-        let work = |i: u64| {
-            let kept = &kept[i as usize];
-            kept.judge(&run_guarded(&kept.plan, Options::default()))
-        };
+        let work = |i: u64| kept[i as usize].run();
         in_order(jobs, 0..kept.len() as u64, work, |i, wrong| {
             let Kept { name, plan } = &kept[i as usize];
             match *name {
@@ -373,6 +397,23 @@ mod tests {
         let effects =
             [("plan:crash".to_string(), 2), ("held back:rot".to_string(), 1), ("crash".to_string(), 1)].into();
         Outcome { findings, acknowledged, effects, ..Outcome::default() }
+    }
+
+    #[test]
+    fn a_run_that_does_not_end_is_told() {
+        let plan = Plan::of_seed(1, &Overrides { horizon_s: Some(1), ..Overrides::default() });
+        let over = std::sync::Arc::new(AtomicBool::new(false));
+        let ends = over.clone();
+        let waits = move |_, _: &str| {
+            while !ends.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        };
+        let options = Options { on_remark: Some(Box::new(waits)), ..Options::default() };
+        let outcome = run_within(Duration::from_millis(300), &plan, options);
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(outcome.findings.iter().map(Finding::fingerprint).collect::<Vec<_>>(), [HANGS]);
+        assert_eq!(run_within(PATIENCE_MIN, &plan, Options::default()).findings, []);
     }
 
     #[test]

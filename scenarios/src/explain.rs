@@ -1,6 +1,6 @@
 //! Why a plan fails: which of its decisions are necessary, which are not, and the facts that contradict each other.
 
-use crate::campaign::run_guarded;
+use crate::campaign::{HANGS, run_guarded};
 use crate::plan::{Fault, Plan, Step};
 use crate::pool::in_order;
 use crate::progress::Progress;
@@ -63,6 +63,9 @@ pub fn explain(
         ));
     };
     let fingerprint = finding.fingerprint();
+    if fingerprint == HANGS {
+        return Err(format!("explain: seed {} does not end, and each attempt would take a minute", plan.seed));
+    }
     let decisions = decisions(plan);
     let mut explained = Explained { finding, necessary: Vec::new(), irrelevant: Vec::new(), facts: Vec::new() };
     if let Some(history) = &outcome.history {

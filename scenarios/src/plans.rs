@@ -1,10 +1,10 @@
 //! Plans that were kept: failures of the past, which every campaign runs before its seeds. One of the engine as it
-//! ships must hold. One with a planted bug must fail as it did when it was kept, or the harness has become blind to
-//! the bug; the canary is such a plan.
+//! ships must hold, and must still fail with the bug that it guards against, if it names one. One with a planted bug must
+//! fail as it did when it was kept, or the harness has become blind to the bug; the canary is such a plan.
 
-use crate::campaign::HARNESS;
+use crate::campaign::{HARNESS, run_guarded};
 use crate::plan::Plan;
-use crate::run::Outcome;
+use crate::run::{Options, Outcome};
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
 
@@ -42,7 +42,32 @@ pub fn path(name: &str) -> String {
     format!("scenarios/plans/{name}.json")
 }
 
+/// A plan must fail with the bug that it guards against with one of so many dice: the engine's timing may have moved.
+const DICE: u64 = 32;
+
 impl Kept {
+    /// Runs it, and says what is wrong with how it went.
+    pub fn run(&self) -> Vec<Finding> {
+        let mut wrong = self.judge(&run_guarded(&self.plan, Options::default()));
+        wrong.extend(self.plan.guards.as_ref().filter(|_| cfg!(feature = "mutants")).and_then(|bug| self.guard(bug)));
+        wrong
+    }
+
+    /// Whether it proves nothing any more.
+    fn guard(&self, bug: &str) -> Option<Finding> {
+        let fails = |dice: u64| {
+            let seed = self.plan.seed ^ (dice << 32);
+            let plan = Plan { seed, mutant: Some(bug.into()), ..self.plan.clone() };
+            let findings = run_guarded(&plan, Options::default()).findings;
+            findings.iter().any(|f| f.severity != Severity::Unknown && f.oracle != HARNESS)
+        };
+        if (0..DICE).any(fails) {
+            return None;
+        }
+        let sentence = format!("plan {} holds also with {bug}, which it is there to find: keep it anew", self.name);
+        Some(Finding::safety("plans", "proves nothing", self.name, sentence).severity(Severity::Unknown))
+    }
+
     /// What is wrong with how it went.
     pub fn judge(&self, outcome: &Outcome) -> Vec<Finding> {
         let harness = |f: &&Finding| f.oracle == HARNESS;
@@ -100,6 +125,21 @@ mod tests {
         }
         assert_eq!(judged(Some("bug"), None, &[]), ["harness/blind"]);
         assert_eq!(judged(Some("bug"), None, &[(HARNESS, Severity::Safety)]), ["harness/rule"]);
+    }
+
+    #[test]
+    #[cfg(feature = "mutants")]
+    fn a_plan_that_proves_nothing_is_told() {
+        // Nothing happens in it.
+        let mut plan = Plan::of_seed(0, &Overrides { horizon_s: Some(1), ..Overrides::default() });
+        plan.faults.clear();
+        plan.fault_points.clear();
+        let rules = |guards: &str| {
+            let plan = Plan { guards: Some(guards.into()), ..plan.clone() };
+            Kept { name: "x", plan }.run().into_iter().map(|f| f.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(rules("store.truncate_damage"), ["proves nothing"]);
+        assert!(rules("raft.commit_without_quorum").is_empty());
     }
 
     #[test]

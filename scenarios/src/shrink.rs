@@ -6,7 +6,7 @@
 //! becomes a script first, so that single operations can go. Where a smaller plan does not fail with the same dice it is
 //! tried with others: what makes it fail should be in the plan, not in how the dice happened to fall.
 
-use crate::campaign::run_guarded;
+use crate::campaign::{HANGS, run_guarded};
 use crate::plan::{Plan, What};
 use crate::pool::in_order;
 use crate::progress::Progress;
@@ -80,6 +80,9 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
     if failure(&outcome, &fingerprint).is_none() {
         let found: Vec<String> = outcome.findings.iter().map(Finding::fingerprint).collect();
         return Err(format!("shrink: no failure {fingerprint:?}; found {found:?}"));
+    }
+    if fingerprint == HANGS {
+        return Err(format!("shrink: seed {} does not end, and each attempt would take a minute", request.plan.seed));
     }
     let mut search = Search {
         best: request.plan.clone(),

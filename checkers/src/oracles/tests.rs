@@ -182,6 +182,36 @@ fn every_request_is_answered_in_its_place() {
 }
 
 #[test]
+fn pings_are_answered_when_all_is_quiet() {
+    let mut world = World::new(1);
+    world.call(0, Request::Ping);
+    let last = world.call(0, Request::Ping);
+    let asked_ns = world.history.operations[last].call_ns;
+    world.history.header.end_ns = asked_ns + 3_000_000_000;
+    let late = |h: &mut History| h.operations[last].return_ns = Some(asked_ns + 1_600_000_000);
+    has(broken(&world, late), "answers/ping");
+    let unanswered = |h: &mut History| {
+        let o = &mut h.operations[last];
+        (o.return_ns, o.response, o.position, o.zxid) = (None, None, None, 0);
+    };
+    has(broken(&world, unanswered), "answers/ping");
+    let excused = |change: &dyn Fn(&mut History)| {
+        let mut history = world.history.clone();
+        unanswered(&mut history);
+        change(&mut history);
+        assert!(!rules(&history).iter().any(|r| r == "answers/ping"));
+    };
+    excused(&|h| h.header.quiescent = false);
+    // All may not have been quiet when it was asked, or its answer may be on its way.
+    excused(&|h| h.header.end_ns = asked_ns + 9_000_000_000);
+    excused(&|h| h.header.end_ns = asked_ns + 1_000_000_000);
+    excused(&|h| {
+        let time_ns = asked_ns + 1_000_000_000;
+        h.connections.push(ConnectionEvent { client: 0, connection: 0, time_ns, change: Change::Disconnected });
+    });
+}
+
+#[test]
 fn who_may_not_write_does_not() {
     let mut world = World::new(1);
     world.history.header.address = Some("10.0.0.9".into());

@@ -100,6 +100,34 @@ fn a_failed_flush_stops_the_log() {
     }
 }
 
+/// On a full disk each attempt would leave another one.
+#[test]
+fn what_could_not_be_finished_is_removed() {
+    let count = |env: &Env, kind: &str| {
+        let names = block_on(env.disk.list(Path::new("/data"))).unwrap();
+        names.iter().filter(|name| name.to_str().unwrap().starts_with(kind)).count()
+    };
+    let (machine, env) = Machine::new(1);
+    let (storage, _) = log(&env, 1);
+    let begin = || {
+        let mut writer = block_on(storage.snapshots().create(Index(1), Term(1))).unwrap();
+        block_on(writer.push(vec![7; 1_000].into())).unwrap();
+        assert_eq!(count(&env, "writing-"), 1);
+        writer
+    };
+    let writer = begin();
+    machine.fail_next(ErrorKind::StorageFull);
+    block_on(writer.finish()).unwrap_err();
+    assert_eq!((count(&env, "writing-"), count(&env, "snapshot-")), (0, 0));
+    block_on(begin().discard()).unwrap();
+    assert_eq!(count(&env, "writing-"), 0);
+    // The very first start fills a segment before it writes anything else.
+    let (machine, env) = Machine::new(1);
+    machine.fail_next(ErrorKind::StorageFull);
+    assert!(block_on(Storage::open(&env, Path::new("/data"), suite::options(Mutants::NONE))).is_err());
+    assert_eq!(count(&env, "spare-"), 0);
+}
+
 /// The sync of the last flush failed, the page cache still shows it: the next start must make it durable before it
 /// counts on it.
 #[test]

@@ -38,25 +38,28 @@ function step(by) {
 const findingButtons = [...document.querySelectorAll(".finding")];
 
 function showFinding() {
-  /// Shows the time from the first cause to the last fact.
-function lookAtStory() {
-  const told = report.explanation.facts.map((fact) => fact.at_ns);
-  if (!told.length) return;
-  const causes = report.faults.filter((fault) => fault.mattered).map((fault) => fault.from_ns);
-  const from = Math.min(...told, ...causes), to = Math.max(...told), margin = Math.max(20e6, (to - from) * 0.15);
-  look(from - margin, to + margin);
+  findingButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === finding)));
 }
 
-findingButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === finding)));
-}
-
-/// Goes to a finding: its operations are marked, and the diagram shows the time between them.
+/// Goes to a finding: its operations are marked, and the diagram shows the time between them; where it has none, the
+/// moment that its sentence names.
 function goToFinding(i) {
   if (!report.findings.length) return;
   finding = (i + report.findings.length) % report.findings.length;
   showFinding();
   findingButtons[finding]?.scrollIntoView({ block: "nearest" });
-  goToOperations(report.findings[finding].operations);
+  const { operations, sentence } = report.findings[finding];
+  goToOperations(operations);
+  const moment = /\bat (\d+\.\d{6}) s\b/i.exec(sentence);
+  if (!operations.length && moment) goToMoment(Number(moment[1]) * 1e9);
+}
+
+/// Shows a second at most around a moment.
+function goToMoment(at_ns) {
+  const length = Math.min(view.to - view.from, 1e9);
+  look(at_ns - length / 2, at_ns + length / 2);
+  held = at_ns;
+  ask();
 }
 
 function goToOperations(operations) {
@@ -85,10 +88,7 @@ document.querySelectorAll("[data-fact]").forEach((button) =>
     finding = -1;
     showFinding();
     if (fact.operation !== null && operationItem.has(fact.operation)) return goToOperations([fact.operation]);
-    const length = Math.min(view.to - view.from, 1e9);
-    look(fact.at_ns - length / 2, fact.at_ns + length / 2);
-    held = fact.at_ns;
-    ask();
+    goToMoment(fact.at_ns);
   }));
 
 // -- filters

@@ -12,7 +12,9 @@ use synod_scenarios::run::Options;
 /// What is kept is run first in every campaign and in `cargo test`. A plan of the engine as it ships must hold; one
 /// with a planted bug must fail as it did.
 #[derive(clap::Args)]
-#[command(after_help = "Example: synod-sim promote shrunk.json --name lost-write-after-torn-tail --about 'issue 12'")]
+#[command(
+    after_help = "Example: synod-sim promote shrunk.json --name lost-write-after-torn-tail --about 'issue 12'\n         synod-sim promote shrunk.json --fixed --name vote-before-sync --about 'a vote that was not durable'"
+)]
 pub struct Arguments {
     #[command(flatten)]
     subject: Subject,
@@ -22,6 +24,9 @@ pub struct Arguments {
     /// What it is for, in a sentence
     #[arg(long)]
     about: String,
+    /// The planted bug is one of the past: without it the plan must hold, with it it must fail
+    #[arg(long)]
+    fixed: bool,
     /// The folder of kept plans
     #[arg(long, value_name = "FOLDER", default_value = "scenarios/plans")]
     folder: PathBuf,
@@ -40,6 +45,12 @@ pub fn promote(arguments: &Arguments) -> Result<Exit, Failed> {
     let path = arguments.folder.join(format!("{}.json", arguments.name));
     if path.exists() {
         return Err(Failed::from(format!("promote: {} exists already", path.display())));
+    }
+    if arguments.fixed {
+        plan.guards = plan.mutant.take();
+        if plan.guards.is_none() {
+            return Err(Failed::from("promote: the plan has no planted bug that could be one of the past".to_string()));
+        }
     }
     let outcome = run_guarded(&plan, Options::default());
     plan.about = Some(arguments.about.clone());

@@ -44,6 +44,10 @@ pub struct Plan {
     /// The planted bug, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutant: Option<String>,
+    /// The planted bug that it guards against, if somebody kept it for that: without the bug it must hold, with it it must
+    /// fail, or it proves nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guards: Option<String>,
     /// A planted leak of what no seed decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<Leak>,
@@ -256,6 +260,11 @@ impl Plan {
         let Workload { clients, pipeline, keys, .. } = self.workload;
         if [u64::from(clients), u64::from(pipeline), u64::from(keys), self.cluster.election_timeout_ms].contains(&0) {
             return Err("plan: no clients, no pipeline, no keys or no election timeout; each is 1 at least".into());
+        }
+        for bug in [&self.mutant, &self.guards].into_iter().flatten() {
+            if !synod_types::Mutant::ALL.iter().any(|known| known.name() == bug) {
+                return Err(format!("plan: planted bug {bug:?} is unknown"));
+            }
         }
         for (i, fault) in self.faults.iter().enumerate() {
             if fault.at_ms.saturating_add(fault.for_ms) > self.workload.horizon_ms {

@@ -181,6 +181,7 @@ impl Plan {
             faults,
             fault_points,
             mutant,
+            guards: None,
             leak: overrides.leak,
             recorded: None,
         }

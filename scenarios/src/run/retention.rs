@@ -1,8 +1,10 @@
 //! When all is quiet, a disk holds what is needed and little more: there is a snapshot of what was applied, or it is not
 //! due yet, segments that a snapshot covers have been removed, and so have older snapshots, and files that were never
-//! finished.
+//! finished. The log in memory is no longer than that either.
 
 use super::driver::Driver;
+use crate::plan::{Cluster, What};
+use crate::watcher::Seen;
 use std::path::Path;
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
@@ -22,6 +24,12 @@ const COVERED_MAX: usize = 1;
 
 /// So many times the entries after which a snapshot is due may be without one: the last one may take long.
 const DUE_MAX: u64 = 2;
+
+/// The log goes back so many times the entries between snapshots at most, behind what is kept: to the last snapshot, or to
+/// the one before it while that is being written.
+const COMPACTED_MAX: u64 = 3;
+/// The fault point that makes snapshots fail.
+const GIVES_UP: &str = "node.snapshot_abandoned";
 
 /// How many files of each kind a folder has, and the first entry of each segment.
 #[derive(Default)]
@@ -69,7 +77,7 @@ impl Driver<'_> {
             return Vec::new();
         }
         let watched = self.watcher.lock();
-        let excess = |node: u8| {
+        let excess = |node: u8, seen: &Seen| {
             let begun = watched.snapshots.get(&node).map(|(_, begun)| begun.as_slice()).unwrap_or_default();
             let needed = begun.len().checked_sub(2).filter(|_| begun.len() >= SNAPSHOTS_MIN).map(|at| begun[at].0);
             let paths = self.world.files(self.host(node));
@@ -78,12 +86,21 @@ impl Driver<'_> {
             let due = self.plan.cluster.snapshot_entries;
             let late = (applied > DUE_MAX * due)
                 .then(|| format!("{applied} entries of the log that no snapshot covers, one is due after {due}"));
-            let what = Files::of(names).excess(needed).or(late)?;
-            let sentence = format!("when all was quiet the disk of member {} held {what}", NodeId(node));
+            let what = Files::of(names).excess(needed).or(late).or_else(|| self.uncompacted(seen))?;
+            let sentence = format!("when all was quiet member {} held {what}", NodeId(node));
             let finding = Finding::safety("retention", "left over", format!("member {node}"), sentence);
             Some(finding.severity(Severity::Liveness))
         };
-        watched.members.keys().filter_map(|node| excess(*node)).collect()
+        watched.members.iter().filter_map(|(node, seen)| excess(*node, seen)).collect()
+    }
+
+    /// How much more of the log is in memory than a snapshot leaves there, unless snapshots may have failed.
+    fn uncompacted(&self, seen: &Seen) -> Option<String> {
+        let Cluster { log_keep, snapshot_entries, .. } = self.plan.cluster;
+        let may_fail = self.plan.fault_points.contains_key(GIVES_UP)
+            || self.plan.faults.iter().any(|fault| matches!(fault.what, What::DiskFull { .. }));
+        let (held, most) = (seen.commit.0.saturating_sub(seen.first.0), log_keep + COMPACTED_MAX * snapshot_entries);
+        (held > most && !may_fail).then(|| format!("{held} decided entries of its log in memory, limit {most}"))
     }
 }
 
