@@ -35,7 +35,8 @@ pub struct Campaign {
     pub simulated_s: f64,
     /// Operations that clients had an answer to.
     pub operations_acknowledged: Acknowledged,
-    /// Share of the seeds' time that their checks took, 0 to 1.
+    /// Share of the seeds' time that the checks of their histories took, 0 to 1. The theorems over steps and messages are
+    /// looked at while a seed runs, and are part of the rest.
     pub checker_share: f64,
     /// How often each kind of fault took effect: a partition that blocked at least one segment, and so on. A kind that
     /// never did is there with 0.
@@ -248,7 +249,7 @@ impl fmt::Display for Campaign {
         writeln!(f, "operations acknowledged: {}, median {} a seed", acknowledged.total, acknowledged.median)?;
         writeln!(
             f,
-            "time: {:.0} s simulated in {:.1} s, {:.2} seeds/s, {:.0} % of it checking",
+            "time: {:.0} s simulated in {:.1} s, {:.2} seeds/s, {:.0} % of it checking histories",
             self.simulated_s,
             self.wall_s,
             self.seeds_per_s,
@@ -459,7 +460,7 @@ mod tests {
               raft.truncated                                    7
               raft.vote_restored                                0  not reached
             operations acknowledged: 90000, median 450 a seed
-            time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking
+            time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking histories
             resident memory: 40 MB after 100 seeds, 41 MB at the end
             200 seeds, 3 failed, 0 unknown
             cargo sim replay 17  # watches/lost: a change was not told (3 seeds)"#]]
@@ -494,7 +495,7 @@ mod tests {
             lawfully stuck: 2 seeds, whose damage forbids progress
             profiles: calm 60, hostile 140
             operations acknowledged: 90000, median 450 a seed
-            time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking
+            time: 6500 s simulated in 25.0 s, 8.00 seeds/s, 12 % of it checking histories
             resident memory: 40 MB after 100 seeds, 41 MB at the end
             shards: 2, seeds 100..200 not run
             canary: failed, as it must

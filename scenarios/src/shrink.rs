@@ -1,6 +1,6 @@
 //! From a run that fails to the smallest plan that fails in the same way: the same oracle, rule and class of object.
 //!
-//! Over the plan's parts: stretches of time, faults, operations, the weather, clients, members, durations and moments,
+//! Over the plan's parts: stretches of time, the weather, faults, operations, clients, members, durations and moments,
 //! again and again until nothing gives. Of each part, a few pieces are tried before many: most failures need little,
 //! and a small plan runs in a fraction of a large one's time; delta debugging does the rest. The clients' random workload
 //! becomes a script first, so that single operations can go. Where a smaller plan does not fail with the same dice it is
@@ -100,8 +100,8 @@ pub fn shrink(request: &Request, progress: &mut Progress) -> Result<Shrunk, Stri
     while search.patience <= PATIENCE_MAX {
         let before = search.best.clone();
         search.stretches();
-        search.parts();
         search.weather();
+        search.parts();
         search.clients();
         search.members();
         search.moments();
@@ -317,7 +317,7 @@ impl Search<'_> {
 
     /// An ordinary network, ordinary disks, exact clocks, no small limits.
     fn weather(&mut self) {
-        let edits: [fn(&mut Plan); 10] = [
+        let edits: [fn(&mut Plan); 11] = [
             |p| p.cluster.clocks = vec![(0, 0); p.cluster.clocks.len()],
             |p| p.cluster.loss = 0.0,
             |p| p.cluster.tail = (0.0, 0),
@@ -325,6 +325,12 @@ impl Search<'_> {
             |p| p.cluster.latency_us = (100, 1_000),
             |p| p.cluster.flush_us = (80, 400),
             |p| (p.cluster.snapshot_entries, p.cluster.log_keep) = (100_000, 200),
+            // What needs a snapshot needs fewer operations then.
+            |p| {
+                if p.cluster.snapshot_entries < 100_000 {
+                    (p.cluster.snapshot_entries, p.cluster.log_keep) = (4, 1);
+                }
+            },
             |p| p.cluster.segment_bytes = 256 << 10,
             |p| p.cluster.in_flight_max = 64,
             |p| (p.cluster.append_entries_max, p.cluster.chunk_bytes) = (4096, 256 << 10),
