@@ -364,17 +364,15 @@ impl Search<'_> {
         }
     }
 
-    /// Three members instead of five.
+    /// Three members instead of four or five.
     fn members(&mut self) {
-        if self.best.cluster.nodes != 5 {
+        let nodes = self.best.cluster.nodes;
+        if nodes <= 3 {
             return;
         }
-        let pairs = (1..=5u8).flat_map(|a| (a + 1..=5).map(move |b| (a, b)));
-        let without = |(a, b): (u8, u8)| {
-            let kept: Vec<u8> = (1..=5).filter(|n| *n != a && *n != b).collect();
-            renumbered(&self.best, &kept)
-        };
-        let candidates: Vec<Plan> = pairs.map(without).collect();
+        let triples =
+            (1..=nodes).flat_map(|a| (a + 1..=nodes).flat_map(move |b| (b + 1..=nodes).map(move |c| [a, b, c])));
+        let candidates: Vec<Plan> = triples.map(|kept| renumbered(&self.best, &kept)).collect();
         self.try_with_other_dice(candidates);
     }
 

@@ -35,7 +35,8 @@ pub(super) fn check<P>(
             let what = format!("a snapshot up to index {}, it knows of {} committed", meta.index.0, by.commit.0);
             Err(untrue("appends", "snapshot", said, what))
         }
-        Body::TimeoutNow if leads => match (by.end(), listener.filter(|l| !l.lost)) {
+        // An heir that is in a later term already may have dropped what it had acknowledged.
+        Body::TimeoutNow if leads => match (by.end(), listener.filter(|l| !l.lost && l.term <= term)) {
             (Some((end_term, end)), Some(heir)) if heir.term_at(end).is_some_and(|held| held != end_term) => {
                 let what = format!("to take over, though it lacks index {}", end.0);
                 Err(untrue("appends", "hands_over", said, what))

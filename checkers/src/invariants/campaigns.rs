@@ -1,7 +1,7 @@
 //! Who campaigns was let by a majority or was told to, who leads has the votes of a majority, and nobody who hears a
 //! leader helps to depose it. Source: the Raft dissertation, §4.2.3 and §9.6.
 
-use super::heard::{Heard, PreVoteAsked};
+use super::heard::Heard;
 use super::{Finding, Member, Observation, Said, broken, untrue};
 use synod_types::Term;
 use synod_types::raft::Body;
@@ -14,10 +14,8 @@ pub(super) fn pre_vote<P>(said: &Said<'_>, term: Term, body: &Body<P>, heard: &H
     if said.by.recovering {
         return Err(untrue("campaigns", "pre_vote", said, "to campaign, but has no vote itself".into()));
     }
-    match heard.pre_votes_asked.get(&said.to) {
-        Some(PreVoteAsked { term: asked, refuse: Some(why) }) if *asked == term => {
-            Err(untrue("campaigns", "pre_vote", said, format!("to campaign, but {why}")))
-        }
+    match heard.pre_votes_asked.get(&(said.to, term)) {
+        Some(Some(why)) => Err(untrue("campaigns", "pre_vote", said, format!("to campaign, but {why}"))),
         _ => Ok(()),
     }
 }

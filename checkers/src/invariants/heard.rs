@@ -31,13 +31,6 @@ impl<T: Ord> OfTerm<T> {
     }
 }
 
-/// A question for a pre-vote.
-pub(super) struct PreVoteAsked {
-    pub term: Term,
-    /// Why it must be refused.
-    pub refuse: Option<&'static str>,
-}
-
 /// How things were when a leader was asked for something that only a leader may say.
 #[derive(Clone, Copy)]
 pub(super) struct Floor {
@@ -54,7 +47,8 @@ pub(super) struct Floor {
 pub(super) struct Heard {
     /// When a leader of its term was heard of.
     leader_at_ns: Option<u64>,
-    pub pre_votes_asked: BTreeMap<NodeId, PreVoteAsked>,
+    /// Who asked for a pre-vote for which term, and why it had to be refused each time.
+    pub pre_votes_asked: BTreeMap<(NodeId, Term), Option<&'static str>>,
     pub pre_votes: OfTerm<()>,
     pub votes: OfTerm<()>,
     acknowledged: OfTerm<Index>,
@@ -129,11 +123,9 @@ impl Heard {
                 let is_behind = member.end().is_some_and(|own| (*last_term, *last_index) < own);
                 let behind = is_behind.then_some("the candidate's log is behind its own");
                 let refuse = hears_leader.or(behind);
-                // An earlier question of this campaign may have been granted, and the answer waits for the disk.
-                let was_granted = self.pre_votes_asked.get(&from).is_some_and(|a| a.term == term && a.refuse.is_none());
-                if !was_granted {
-                    self.pre_votes_asked.insert(from, PreVoteAsked { term, refuse });
-                }
+                // An earlier question may have been granted, and the answer waits for the disk.
+                let asked = self.pre_votes_asked.entry((from, term)).or_insert(refuse);
+                *asked = asked.and(refuse);
             }
             Body::PreVoteReply { granted: true } => self.pre_votes.insert(term, from, ()),
             Body::Vote { transfer: false, .. } if term > member.term && hears_leader.is_some() => {

@@ -89,6 +89,10 @@ fn leaders_send_what_they_have() {
     // Member 2 has the whole log, member 3 does not.
     assert!(says(&mut world, 1, 2, 1, Body::TimeoutNow).is_ok());
     assert_eq!(rule(says(&mut world, 1, 3, 1, Body::TimeoutNow)), "appends/hands_over");
+    // An heir in a later term may have dropped it.
+    let mut c = actor(3);
+    c.step(&mut world, |o| (o.term, o.durable_term) = (Term(2), Term(2))).unwrap();
+    assert!(says(&mut world, 1, 3, 1, Body::TimeoutNow).is_ok());
     // Who does not lead that term any more may say what it had to say in it.
     a.step(&mut world, |o| (o.term, o.role) = (Term(2), Role::Other)).unwrap();
     assert!(says(&mut world, 1, 3, 1, append((0, 0), &[(1, 1)], 2)).is_ok());
@@ -127,6 +131,8 @@ fn who_hears_a_leader_lets_nobody_campaign() {
     assert!(says(&mut world, 2, 3, 2, grants()).is_ok());
     hears_at(&mut world, 9_000, (3, 2), 3, asks(0));
     assert_eq!(rule(says(&mut world, 2, 3, 3, grants())), "campaigns/pre_vote");
+    // What was granted once may be said late.
+    assert!(says(&mut world, 2, 3, 2, grants()).is_ok());
     let mut d = newcomer(&mut world, 4);
     d.step(&mut world, |o| o.recovering = true).unwrap();
     assert_eq!(rule(says(&mut world, 4, 3, 3, grants())), "campaigns/pre_vote");

@@ -16,18 +16,18 @@ const LEAVE_FILES: [&str; 2] = ["storage.retire_never", "storage.spare_lost"];
 /// before it is done.
 const SNAPSHOTS_MIN: usize = 3;
 /// Complete snapshots; files being written: an own snapshot and a leader's; files prepared for the log: one ready, one
-/// being filled; segments that nobody needs: one may be on its way out.
+/// being filled; segments that nobody needs: a slow disk may be removing them still.
 const SNAPSHOTS_MAX: usize = 3;
 const WRITING_MAX: usize = 2;
 const SPARE_MAX: usize = 2;
-const COVERED_MAX: usize = 1;
+const COVERED_MAX: usize = 8;
 
-/// So many times the entries after which a snapshot is due may be without one: the last one may take long.
-const DUE_MAX: u64 = 2;
+/// So many times the entries after which a snapshot is due may be without one: a slow disk writes long at the last one.
+const DUE_MAX: u64 = 5;
 
 /// The log goes back so many times the entries between snapshots at most, behind what is kept: to the last snapshot, or to
-/// the one before it while that is being written.
-const COMPACTED_MAX: u64 = 3;
+/// the one before it while that is being written, on a slow disk.
+const COMPACTED_MAX: u64 = 8;
 /// The fault point that makes snapshots fail.
 const GIVES_UP: &str = "node.snapshot_abandoned";
 
@@ -123,8 +123,10 @@ mod tests {
     fn excess_of_each_kind_is_told() {
         let segments = ["log-1-1", "log-10-2", "log-20-3"];
         assert_eq!(excess(&segments, None), None);
-        let told = excess(&segments, Some(0x20));
-        assert_eq!(told.as_deref(), Some("2 segments of the log that a snapshot covers, limit 1"));
+        assert_eq!(excess(&segments, Some(0x20)), None);
+        let many: Vec<String> = (1..=11).map(|n| format!("log-{n:x}-{n}")).collect();
+        let told = excess(&many.iter().map(String::as_str).collect::<Vec<_>>(), Some(0x20));
+        assert_eq!(told.as_deref(), Some("10 segments of the log that a snapshot covers, limit 8"));
         for (name, kept) in [("snapshot", SNAPSHOTS_MAX), ("writing", WRITING_MAX), ("spare", SPARE_MAX)] {
             let names = vec![format!("{name}-1-1-1"); kept + 1];
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
