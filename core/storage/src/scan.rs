@@ -86,11 +86,14 @@ pub(crate) async fn scan(
     visit: &mut (dyn FnMut(u64, LogRecord) -> Result<(), String> + Send),
 ) -> Result<Scan, io::Error> {
     let length = file.len().await?;
-    let mut echoes = Vec::new();
+    let (mut echoes, mut proven) = (Vec::new(), 0);
     for slot in 0..2 {
         let area = read_lossy(file, header.echo_at(slot), header.area).await;
-        // An echo in the other's place was misdirected.
-        echoes.extend(Echo::parse(&area, header.salt).filter(|echo| echo.flush % 2 == slot));
+        let echo = Echo::parse(&area, header.salt);
+        // Wherever it is, it was written: what came before it was durable.
+        proven = echo.as_ref().map_or(0, Echo::proves).max(proven);
+        // In the other's place it was misdirected, and what follows it there is not what it speaks of.
+        echoes.extend(echo.filter(|echo| echo.flush % 2 == slot));
     }
     echoes.sort_by_key(|echo| echo.flush);
 
@@ -146,16 +149,17 @@ pub(crate) async fn scan(
         restored.push((start, records));
     };
 
-    let proven = echoes.iter().map(Echo::proves).max();
-    let ending = match (must_end, proven) {
-        (Some(end), _) if at == end => Ending::Clean,
-        (Some(end), _) => Ending::Damaged { why: format!("at offset {at}: {reason}; the next segment says {end}") },
-        (None, _) if refused => Ending::Damaged { why: format!("at offset {at}: {reason}") },
-        (None, None) => Ending::Damaged { why: format!("both echoes are unreadable, records end at offset {at}") },
-        (None, Some(proven)) if at < proven && !mutants.on(Mutant::StoreEchoIgnored) => {
+    let ending = match must_end {
+        Some(end) if at == end => Ending::Clean,
+        Some(end) => Ending::Damaged { why: format!("at offset {at}: {reason}; the next segment says {end}") },
+        None if refused => Ending::Damaged { why: format!("at offset {at}: {reason}") },
+        None if echoes.is_empty() => {
+            Ending::Damaged { why: format!("both echoes are unreadable, records end at offset {at}") }
+        }
+        None if at < proven && !mutants.on(Mutant::StoreEchoIgnored) => {
             Ending::Damaged { why: format!("at offset {at}: {reason}; durable up to offset {proven}") }
         }
-        (None, Some(_)) => {
+        None => {
             let acknowledged_end = echoes.iter().map(|echo| echo.end).max().unwrap_or(at);
             match last_written(file, at, length).await.max((at < acknowledged_end).then_some(acknowledged_end)) {
                 Some(last) => Ending::Torn { cut_bytes: last - at },

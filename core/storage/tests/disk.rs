@@ -142,6 +142,34 @@ fn what_was_recovered_is_durable() {
     assert_eq!(recover(&env).entries.len(), 4);
 }
 
+/// The records of a flush were lost, and the head of the next echo took the place of the one that could have restored them:
+/// what is left still proves that there was more.
+#[test]
+fn an_echo_in_the_place_of_another() {
+    const ECHOES: [u64; 2] = [8192, 2 * 8192];
+    const RECORDS: usize = 3 * 8192;
+    let (_, env) = Machine::new(1);
+    let (mut storage, segment) = log(&env, 2);
+    let file = block_on(env.disk.open(&segment, synod_env::OpenMode::Write)).unwrap();
+    let read = |at: u64, length: usize| block_on(file.read_at(at, length)).unwrap();
+    let heads = || ECHOES.map(|at| read(at, 64));
+    let (before, old) = (read(0, 64 << 10), heads());
+    block_on(storage.append(&mut entry(3))).unwrap();
+    let (after, middle) = (read(0, 64 << 10), heads());
+    block_on(storage.append(&mut entry(4))).unwrap();
+    drop(storage);
+    let (first, new) = (usize::from(middle[0] == old[0]), heads());
+    let second = 1 - first;
+    let lost: Vec<usize> = (RECORDS..after.len()).filter(|at| before[*at] != after[*at]).collect();
+    let lost = lost[0]..lost[lost.len() - 1] + 1;
+    let write = |at: u64, bytes| block_on(file.write_sync(vec![(at, bytes)])).unwrap();
+    write(lost.start as u64, vec![0; lost.len()].into());
+    write(ECHOES[first], new[second].clone());
+    write(ECHOES[second], middle[second].clone());
+    let recovered = recover(&env);
+    assert!(matches!(recovered.tail, Tail::Damaged { .. }), "{:?}", recovered.tail);
+}
+
 #[test]
 fn unreadable_places() {
     let records = 8192 + 2 * 8192;
