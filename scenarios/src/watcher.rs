@@ -281,6 +281,9 @@ impl Observer for Watcher {
         watched.check_disk(replica, &self.leads);
         watched.check_invariants(now, replica, &seen, appended, outputs);
         watched.check_version(now, replica, outputs);
+        if before.is_none() {
+            watched.snapshots.remove(&node);
+        }
         watched.count_applied(now, replica, before, &seen, outputs);
         watched.check_digest(now, node, replica, outputs);
         watched.check_heir(now, node, outputs);
