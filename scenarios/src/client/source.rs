@@ -121,7 +121,7 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
             let timeout = u64::from(workload.session_timeout_ms);
             match dice.chance(0.4) {
                 // Until the session's end is on its way.
-                true => Operation::Silence { for_ms: timeout + timeout / 100 - 300 + dice.below(600) },
+                true => Operation::Silence { for_ms: (timeout + timeout / 100).saturating_sub(300) + dice.below(600) },
                 false => Operation::Silence { for_ms: timeout / 2 + dice.below(3 * timeout) },
             }
         }
