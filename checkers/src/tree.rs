@@ -357,6 +357,11 @@ impl Tree {
         self.owned.get(&session).into_iter().flatten().map(String::as_str)
     }
 
+    /// The sessions that own ephemeral nodes, and which.
+    pub fn owners(&self) -> impl Iterator<Item = (i64, &BTreeSet<String>)> {
+        self.owned.iter().filter(|(_, paths)| !paths.is_empty()).map(|(session, paths)| (*session, paths))
+    }
+
     /// The end of a session takes its ephemeral nodes.
     pub fn end_session(&mut self, stamp: Stamp, session: i64) {
         for path in self.owned.remove(&session).unwrap_or_default() {

@@ -4,7 +4,7 @@ use crate::plan::{self, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use synod_checkers::history::{
-    Change, ConnectionEvent, Header, History, Operation, Request, Response, Stray, WatchEvent, WatchKind,
+    Change, ConnectionEvent, Header, History, Operation, Request, Response, Status, Stray, WatchEvent, WatchKind,
 };
 use synod_sim::World;
 
@@ -135,6 +135,11 @@ impl Recorder {
     pub fn stray(&self, client: u32, connection: u64, due: Option<i32>, came: i32) {
         let time_ns = self.world.now().0;
         self.lock().history.strays.push(Stray { client, connection, time_ns, due, came });
+    }
+
+    /// What members said of themselves when all was quiet.
+    pub fn status(&self, status: Vec<Status>) {
+        self.lock().history.status = status;
     }
 
     /// Operations acknowledged so far, pings apart.

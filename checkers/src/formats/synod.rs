@@ -178,6 +178,7 @@ mod tests {
                 change: Change::Expired { session: 5 },
             }],
             strays: Vec::new(),
+            status: Vec::new(),
             truth: None,
         }
     }

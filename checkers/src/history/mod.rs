@@ -12,7 +12,7 @@ pub use data::Data;
 pub use request::{Create, Granted, MultiOp, MultiResult, Part, Reply, Request, Response};
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use synod_types::command::{Command, Outcome};
 use synod_types::{Index, Stat, Term, Zxid};
 
@@ -30,6 +30,8 @@ pub struct History {
     /// Replies that answered nothing that was due. Known to recorders that speak the protocol themselves; not part of
     /// the file format.
     pub strays: Vec<Stray>,
+    /// What members said of themselves when all was quiet. Not part of the file format either.
+    pub status: Vec<Status>,
     /// The log as the members applied it, from its first entry on without gaps. Known to simulators only; it is not
     /// part of the file format.
     pub truth: Option<Vec<Applied>>,
@@ -124,6 +126,27 @@ pub struct Stray {
     pub due: Option<i32>,
     /// The number in the reply that came.
     pub came: i32,
+}
+
+/// What a member says of itself when it is asked with four-letter words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Who was asked.
+    pub node: u8,
+    /// Up to where it had applied the log, as the recorder knows; it applied nothing while it was asked.
+    pub applied: Index,
+    /// The last transaction that it knows.
+    pub zxid: i64,
+    /// Whether it says that it leads.
+    pub leads: bool,
+    /// Number of nodes in its tree, of ephemeral ones among them, and bytes of all paths and data.
+    pub nodes: u64,
+    pub ephemerals: u64,
+    pub data_bytes: u64,
+    /// Its sessions with their timeouts, milliseconds.
+    pub sessions: BTreeMap<i64, u32>,
+    /// The ephemeral nodes of each session that has any.
+    pub owned: BTreeMap<i64, BTreeSet<String>>,
 }
 
 /// What a watch event reports. Declared in the order of the numbers on the wire.

@@ -9,6 +9,7 @@ mod log;
 mod reaping;
 mod replay;
 pub mod sessions;
+mod status;
 mod unknown;
 pub mod watches;
 mod who;
@@ -54,6 +55,7 @@ pub fn look(history: &History, options: Options) -> blind::Looked {
     findings.extend(sessions::check(history));
     findings.extend(answers::check(history));
     findings.extend(reaping::check(history, &replay));
+    findings.extend(status::check(history, &replay));
     findings.extend(who::check(history, &replay.who));
     let blind::Looked { findings: blind, halvings } = blind::check(history, options);
     findings.extend(blind);

@@ -28,6 +28,8 @@ pub(crate) struct Replay {
     pub who: Who,
     /// The tree in the end.
     pub tree: Tree,
+    /// The sessions of the log in the end, with their timeouts in milliseconds.
+    pub sessions: BTreeMap<i64, u32>,
     /// What writes of unknown outcome may have touched.
     pub clouds: Clouds,
 }
@@ -78,6 +80,7 @@ impl Clouds {
 struct Session {
     owner: Owner,
     password: Password,
+    timeout_ms: u32,
 }
 
 pub(super) struct Replaying<'a> {
@@ -106,6 +109,7 @@ impl Replay {
             listeners: BTreeMap::new(),
             who: Who::of(history),
             tree: Tree::new(),
+            sessions: BTreeMap::new(),
             clouds: Clouds::default(),
         };
         let mut replaying = Replaying {
@@ -127,7 +131,8 @@ impl Replay {
             Some(truth) => replaying.log(truth, &reads),
             None => replaying.acknowledged(&reads),
         }
-        Replay { tree: replaying.tree, ..replaying.out }
+        let sessions = replaying.sessions.iter().map(|(id, session)| (*id, session.timeout_ms)).collect();
+        Replay { tree: replaying.tree, sessions, ..replaying.out }
     }
 }
 
@@ -212,14 +217,16 @@ impl Replaying<'_> {
             self.found("outcome", "log", sentence, []);
         }
         match &applied.command {
-            Command::OpenSession { session, password, owner, .. } if outcome.result.is_ok() => {
-                self.sessions.insert(session.0, Session { owner: *owner, password: *password });
+            Command::OpenSession { session, password, owner, timeout_ms } if outcome.result.is_ok() => {
+                let opened = Session { owner: *owner, password: *password, timeout_ms: *timeout_ms };
+                self.sessions.insert(session.0, opened);
             }
-            Command::AttachSession { session, password, owner, .. } => {
+            Command::AttachSession { session, password, owner, timeout_ms } => {
+                let attached = Session { owner: *owner, password: *password, timeout_ms: *timeout_ms };
                 let right = self.sessions.get(&session.0).is_some_and(|s| s.password == *password);
                 match &outcome.result {
                     Ok(command::Applied::Session(granted)) if right && granted.session == *session => {
-                        self.sessions.insert(session.0, Session { owner: *owner, password: *password });
+                        self.sessions.insert(session.0, attached);
                     }
                     Err(_) if !right => {}
                     result => {
@@ -230,7 +237,7 @@ impl Replaying<'_> {
                         );
                         self.found("attach", "session", sentence, []);
                         if result.is_ok() {
-                            self.sessions.insert(session.0, Session { owner: *owner, password: *password });
+                            self.sessions.insert(session.0, attached);
                         }
                     }
                 }

@@ -176,7 +176,7 @@ impl Transaction<'_> {
         if !self.planted.on(Mutant::StateVersionIgnored) {
             expect_version(version, node.version)?;
         }
-        let acl = node.acl.clone();
+        let (acl, replaced) = (node.acl.clone(), node.data_len());
         let (zxid, time_ms) = (self.zxid, self.stamp());
         let keeps_mzxid = in_multi && self.planted.on(Mutant::StateMultiSetMzxid);
         let stat = self.tree.replace_data(&key, data.map(own), |node| {
@@ -184,6 +184,9 @@ impl Transaction<'_> {
             node.mzxid = if keeps_mzxid { node.mzxid } else { zxid };
             node.mtime = time_ms;
         });
+        if self.planted.on(Mutant::StateSizeKept) {
+            self.tree.miscount(replaced);
+        }
         self.tell(EventKind::DataChanged, path, acl);
         Ok(Written::Set { stat: stat.ok_or(ErrorCode::NoNode)? })
     }

@@ -154,37 +154,41 @@ mutants! {
     NodeUnfinishedLeft = "node.unfinished_left": "a snapshot that is given up half way stays on the disk",
     ReplicaVersionStays = "replica.version_stays": "the leader never raises the cluster version",
     StateDigestBlind = "sm.digest_without_tree": "the digest leaves out the nodes",
+    StateSizeKept = "sm.replaced_data_counts": "data that was replaced stays in the sum of bytes until the next start",
     ControlDigestOff = "control.digest_check_off": "no bug: the comparison of digests is off; must survive",
 }
 
-// One bit each.
-const _: () = assert!(Mutant::ALL.len() <= u128::BITS as usize);
+/// One bit each.
+#[cfg(feature = "mutants")]
+const WORDS: usize = Mutant::ALL.len().div_ceil(u64::BITS as usize);
 
 /// The switches of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mutants {
     #[cfg(feature = "mutants")]
-    bits: u128,
+    bits: [u64; WORDS],
 }
 
 impl Mutants {
     /// No bug planted.
     pub const NONE: Mutants = Mutants {
         #[cfg(feature = "mutants")]
-        bits: 0,
+        bits: [0; WORDS],
     };
 
     /// Plants one bug.
     #[cfg(feature = "mutants")]
     pub fn only(mutant: Mutant) -> Mutants {
-        Mutants { bits: 1 << (mutant as u32) }
+        let mut bits = [0; WORDS];
+        bits[mutant as usize / 64] = 1 << (mutant as u32 % 64);
+        Mutants { bits }
     }
 
     /// Whether a bug is planted.
     #[inline(always)]
     pub fn on(self, mutant: Mutant) -> bool {
         #[cfg(feature = "mutants")]
-        return self.bits & (1 << (mutant as u32)) != 0;
+        return self.bits[mutant as usize / 64] & (1 << (mutant as u32 % 64)) != 0;
         #[cfg(not(feature = "mutants"))]
         {
             let _ = mutant;

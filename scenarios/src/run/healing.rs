@@ -2,20 +2,24 @@
 
 use super::Liveness;
 use super::driver::{Driver, LOOK};
-use crate::client::probe;
+use crate::client::{probe, words};
 use crate::plan::What;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
-use synod_types::{Instant, Term};
+use synod_checkers::history::Status;
+use synod_types::{Index, Instant, Term};
 
 /// After the faults, the cluster must serve again within so long: many election timeouts and sessions' ends.
 const HEALED_PATIENCE: Duration = Duration::from_secs(30);
 /// A member that has not answered is asked anew after so long.
 const PROBE_AGAIN: Duration = Duration::from_secs(3);
+/// A member answers all words within so long.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Driver<'_> {
     /// Faults are over: the cluster must serve again, unless what is lost forbids it.
@@ -55,7 +59,9 @@ impl Driver<'_> {
                 let quiet = Duration::from_millis(u64::from(self.plan.workload.session_timeout_ms) + 1_500);
                 self.world.sleep(quiet).await;
                 if self.agree() {
-                    return (self.disturbed(reign), liveness);
+                    let mut findings = self.disturbed(reign);
+                    findings.extend(self.ask_status().await);
+                    return (findings, liveness);
                 }
             }
         }
@@ -132,6 +138,51 @@ impl Driver<'_> {
                 done.lock().expect("not poisoned").insert(node, world.now());
             }
         });
+    }
+
+    /// Asks every member how it is. What it says is judged with the history, if nothing happened meanwhile.
+    async fn ask_status(&self) -> Vec<Finding> {
+        let answers: Arc<Mutex<BTreeMap<u8, io::Result<Status>>>> = Arc::default();
+        let (before, reign) = (self.applied(), self.reign());
+        for node in 1..=self.plan.cluster.nodes {
+            let (answers, address) = (answers.clone(), self.host(node).addr(2181));
+            self.world.start(self.clients, async move |env| {
+                let answer = words::status(&env, address, node).await;
+                answers.lock().expect("not poisoned").insert(node, answer);
+            });
+        }
+        let deadline = self.world.now() + STATUS_PATIENCE;
+        let answered = || answers.lock().expect("not poisoned").len() == usize::from(self.plan.cluster.nodes);
+        while !answered() && self.world.now() < deadline {
+            self.world.sleep(LOOK).await;
+        }
+        if self.applied() != before || self.reign() != reign {
+            return Vec::new();
+        }
+        let mut answers = std::mem::take(&mut *answers.lock().expect("not poisoned"));
+        let mut status = Vec::new();
+        let mut findings = Vec::new();
+        for node in 1..=self.plan.cluster.nodes {
+            match answers.remove(&node) {
+                Some(Ok(said)) => status.push(Status { applied: before[&node], ..said }),
+                // The weather.
+                Some(Err(error)) if error.kind() != io::ErrorKind::InvalidData => {}
+                wrong => {
+                    let what = wrong.map_or("it does not answer".into(), |said| format!("{said:?}"));
+                    let sentence = format!("when all was quiet member {node} was asked for its status: {what}");
+                    findings.push(Finding::safety("status", "answer", format!("member {node}"), sentence));
+                }
+            }
+        }
+        if status.len() == usize::from(self.plan.cluster.nodes) {
+            self.recorder.status(status);
+        }
+        findings
+    }
+
+    /// What each member has applied.
+    fn applied(&self) -> BTreeMap<u8, Index> {
+        self.watcher.lock().members.iter().map(|(node, seen)| (*node, seen.applied)).collect()
     }
 
     /// Why nobody may be elected: a leader needs the votes of a majority, and who lost what it had acknowledged has no
