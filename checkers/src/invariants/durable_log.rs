@@ -8,20 +8,24 @@ use synod_types::{Index, Term};
 pub(super) struct Before {
     durable: Index,
     term: Option<Term>,
+    /// It comes back with a snapshot that a leader sent and that its log disagrees with: nobody decided what follows there.
+    overruled: bool,
 }
 
 impl Before {
     /// None of a member that is seen for the first time.
-    pub fn of(member: &Member) -> Option<Before> {
+    pub fn of(member: &Member, committed: &CommittedLog, seen: &Observation<'_>) -> Option<Before> {
         let durable = member.durable;
-        (member.term > Term(0)).then(|| Before { durable, term: member.term_at(durable) })
+        let decided = committed.entries.get(&seen.snapshot.0).is_none_or(|entry| entry.term == seen.snapshot_term);
+        let overruled = decided && member.term_at(seen.snapshot).is_some_and(|term| term != seen.snapshot_term);
+        (member.term > Term(0)).then(|| Before { durable, term: member.term_at(durable), overruled })
     }
 }
 
 /// A member is back.
 pub(super) fn recovered(before: Option<Before>, member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
-    let Some(Before { durable, term }) = before else { return Ok(()) };
-    if member.snapshot >= durable || member.term_at(durable) == term {
+    let Some(Before { durable, term, overruled }) = before else { return Ok(()) };
+    if overruled || member.snapshot >= durable || member.term_at(durable) == term {
         return Ok(());
     }
     let what = format!(

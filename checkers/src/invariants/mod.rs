@@ -264,7 +264,7 @@ impl Invariants {
     fn take(&mut self, member: &mut Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
         monotonic::check(member, seen)?;
         let restarted = member.incarnation != seen.incarnation;
-        let before = durable_log::Before::of(member);
+        let before = durable_log::Before::of(member, &self.committed, seen);
         if restarted {
             self.heard.remove(&seen.node);
         }

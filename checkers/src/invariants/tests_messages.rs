@@ -246,6 +246,25 @@ fn what_was_durable_comes_back() {
     assert_eq!(back(&[(1, 7), (1, 8)], &|_| ()), Err("log_matching/invented".into()));
 }
 
+/// Member 3 holds two entries of term 2 that nobody decided. It comes back with a snapshot of what a leader decided at
+/// the first position, and with nothing behind it.
+#[test]
+fn a_snapshot_overrules_what_was_durable() {
+    let back = |term: u64| {
+        let (mut world, _, _, mut c) = committed();
+        c.append(2, 5).append(2, 6).show(&mut world, |o| (o.term, o.durable) = (Term(2), Index(2))).unwrap();
+        c.log.clear();
+        c.show(&mut world, |o| {
+            (o.incarnation, o.snapshot, o.snapshot_term, o.durable) = (2, Index(1), Term(term), Index(1));
+        })
+    };
+    back(1).unwrap();
+    // Its log agrees with the snapshot; nobody decided such a one.
+    for term in [2, 3] {
+        assert_eq!(rule(back(term)), "durable_log/forgotten");
+    }
+}
+
 #[test]
 fn what_is_committed_stays() {
     let (mut world, _, mut b, _) = committed();

@@ -89,7 +89,8 @@ mod tests {
         };
         world.history.status = vec![status(1), status(2)];
         assert_eq!(check(&world.history, Options::default()), []);
-        let broken: [(&str, fn(&mut Status)); 8] = [
+        type Change = fn(&mut Status);
+        let broken: [(&str, Change); 8] = [
             ("zxid", |s| s.zxid -= 1),
             ("leader", |s| s.leads = false),
             ("nodes", |s| s.nodes -= 4),

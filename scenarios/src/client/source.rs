@@ -8,14 +8,21 @@ use synod_sim::Dice;
 /// More than the log's small segments echo; few enough that a snapshot in small chunks goes over in a second.
 const LARGE_BYTES_MAX: u64 = 9_000;
 
+/// Longer than containers are looked for.
+const REFILLED_AFTER_US_MAX: u64 = 250_000;
+
+/// Until after a leader that died is replaced.
+const IMPATIENCE_US_MAX: u64 = 2_000_000;
+
 /// Where a client's operations come from.
 pub(super) enum Source {
-    /// `begins`: nothing was chosen yet.
+    /// `begins`: nothing was chosen yet. `to_follow`: what belongs to the last choice, each after so long, microseconds.
     Weights {
         dice: Box<Dice>,
         mix: Box<Mix>,
         workload: Workload,
         begins: bool,
+        to_follow: VecDeque<(u64, Operation)>,
     },
     Script(VecDeque<Step>),
 }
@@ -41,12 +48,14 @@ impl Source {
             mix: Box::new(mix),
             workload: workload.clone(),
             begins: client > workload.readers,
+            to_follow: VecDeque::new(),
         }
     }
 
     /// When the next operation is due, microseconds: `last_us` is when the last one was chosen.
     pub fn due_us(&mut self, last_us: u64) -> u64 {
         match self {
+            Source::Weights { to_follow, .. } if !to_follow.is_empty() => last_us + to_follow[0].0,
             Source::Weights { dice, workload, .. } => {
                 let gap_us = workload.horizon_ms * 1000 * u64::from(workload.clients) / workload.operations.max(1);
                 last_us + 1 + dice.below(2 * gap_us.max(1))
@@ -63,13 +72,14 @@ impl Source {
                 *begins = false;
                 Some(Operation::Create { path: "/q".into() })
             }
-            Source::Weights { dice, mix, workload, .. } => Some(chosen(dice, mix, workload)),
+            Source::Weights { to_follow, .. } if !to_follow.is_empty() => to_follow.pop_front().map(|(_, next)| next),
+            Source::Weights { dice, mix, workload, to_follow, .. } => Some(chosen(dice, mix, workload, to_follow)),
             Source::Script(steps) => steps.pop_front().map(|step| step.operation),
         }
     }
 }
 
-fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
+fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload, to_follow: &mut VecDeque<(u64, Operation)>) -> Operation {
     let key = dice.below(workload.keys.into());
     let path = format!("/k{key}");
     match pick(mix, dice) {
@@ -89,6 +99,10 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
         "sync_get" => Operation::SyncGet { path },
         "set_get" => Operation::SetGet { path, conditional: dice.chance(0.4) },
         "reopen" => Operation::Reopen,
+        "reconnect" if dice.chance(0.3) => {
+            to_follow.extend(impatient(dice, key, workload));
+            Operation::Set { path, conditional: false }
+        }
         "reconnect" => Operation::Reconnect,
         "intrude" => Operation::Intrude,
         "large" => {
@@ -102,6 +116,10 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload) -> Operation {
             _ => Operation::Set { path: format!("/r{key}"), conditional: dice.chance(0.4) },
         },
         "access" => access(dice, key),
+        "reaped" if dice.chance(0.1) => {
+            to_follow.extend(refilled(dice, key));
+            Operation::Container { path: format!("/c{}", key % 3) }
+        }
         "reaped" => reaped(dice, key),
         "standing" => {
             let path = match dice.below(6) {
@@ -205,6 +223,24 @@ fn reaped(dice: &mut Dice, key: u64) -> Operation {
         10 => Operation::Delete { path: format!("{timed}/x"), conditional: false },
         _ => Operation::Exists { path: if dice.chance(0.5) { container } else { timed }, watch: dice.chance(0.3) },
     }
+}
+
+/// A container loses its last child and has another by the time that it is looked for, or while it is removed.
+fn refilled(dice: &mut Dice, key: u64) -> [(u64, Operation); 3] {
+    let path = format!("/c{}/x", key % 3);
+    let create = Operation::Create { path: path.clone() };
+    [
+        (1, create.clone()),
+        (1, Operation::Delete { path, conditional: false }),
+        (1 + dice.below(REFILLED_AFTER_US_MAX), create),
+    ]
+}
+
+/// Another write when the first should have been answered long ago, and off to the next member without waiting.
+fn impatient(dice: &mut Dice, key: u64, workload: &Workload) -> [(u64, Operation); 2] {
+    let path = format!("/k{}", (key + 1) % u64::from(workload.keys));
+    let again = Operation::Set { path, conditional: false };
+    [(1 + dice.below(IMPATIENCE_US_MAX), again), (1 + dice.below(IMPATIENCE_US_MAX / 4), Operation::Reconnect)]
 }
 
 fn rare(dice: &mut Dice, path: String, key: u64) -> Operation {

@@ -50,8 +50,11 @@ async fn ask(env: &Env, address: SocketAddr, word: &str) -> io::Result<String> {
     Ok(answer)
 }
 
+/// Timeouts of sessions, and their ephemeral nodes.
+type Dumped = (BTreeMap<i64, u32>, BTreeMap<i64, BTreeSet<String>>);
+
 /// The sessions and the ephemeral nodes of each, as `dump` lists them.
-fn dumped(text: &str) -> Option<(BTreeMap<i64, u32>, BTreeMap<i64, BTreeSet<String>>)> {
+fn dumped(text: &str) -> Option<Dumped> {
     let id = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok().map(u64::cast_signed);
     let mut sections = text.split("Global Sessions").nth(1)?.split("ephemeral nodes dump:\n");
     let (sessions, rest) = (sections.next()?, sections.next()?);
