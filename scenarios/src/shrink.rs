@@ -317,7 +317,7 @@ impl Search<'_> {
 
     /// An ordinary network, ordinary disks, exact clocks, no small limits.
     fn weather(&mut self) {
-        let edits: [fn(&mut Plan); 11] = [
+        let edits: [fn(&mut Plan); 12] = [
             |p| p.cluster.clocks = vec![(0, 0); p.cluster.clocks.len()],
             |p| p.cluster.loss = 0.0,
             |p| p.cluster.tail = (0.0, 0),
@@ -333,6 +333,7 @@ impl Search<'_> {
             },
             |p| p.cluster.segment_bytes = 256 << 10,
             |p| p.cluster.in_flight_max = 64,
+            |p| (p.cluster.append_bytes_max, p.cluster.in_flight_bytes_max) = (1 << 20, 1 << 20),
             |p| (p.cluster.append_entries_max, p.cluster.chunk_bytes) = (4096, 256 << 10),
         ];
         for edit in edits {

@@ -2,10 +2,12 @@
 
 mod duties;
 mod older_disks;
+mod service;
 mod versions;
 mod writes;
 
 use self::older_disks::Older;
+use self::service::Service;
 use self::writes::Writes;
 use crate::run::OnRemark;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +18,8 @@ use synod_checkers::Finding;
 use synod_checkers::history::Applied;
 use synod_checkers::invariants::{Appended, Invariants, Observation, Role as Seat};
 use synod_node::Observer;
-use synod_node::replica::{Output, Replica, Role};
-use synod_sim::World;
+use synod_node::replica::{Now, Output, Replica, Role};
+use synod_sim::{Host, World};
 use synod_types::peer::PeerMessage;
 use synod_types::raft::Entry;
 use synod_types::{Command, Index, Instant, NodeId, Proposal, Term};
@@ -27,6 +29,8 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct Watcher {
     world: World,
+    /// The members' machines.
+    hosts: Vec<Host>,
     /// E.
     election_timeout: Duration,
     shared: Arc<Mutex<Watched>>,
@@ -41,7 +45,11 @@ pub struct Watched {
     pub snapshots: BTreeMap<u8, (u64, Vec<Index>)>,
     /// Entries that each member has applied since it began a snapshot, was given one, or started.
     pub since_snapshot: BTreeMap<u8, u64>,
-    /// To whom each member was ever asked to hand over.
+    /// What each member asked and heard that lets it serve.
+    services: BTreeMap<u8, Service>,
+    /// Entries that each member has dropped from its log and not freed.
+    pub garbage: BTreeMap<u8, usize>,
+    /// To whom each member was asked to hand over in its reign.
     heirs: BTreeMap<u8, BTreeSet<u8>>,
     /// Latest figures of each member.
     pub members: BTreeMap<u8, Seen>,
@@ -133,10 +141,11 @@ pub struct Seen {
 }
 
 impl Watcher {
-    /// Of a world whose cluster has so many members and this election timeout.
-    pub fn new(world: World, voters: usize, election_timeout: Duration) -> Watcher {
-        let watched = Watched { invariants: Some(Invariants::new(voters, election_timeout)), ..Watched::default() };
-        Watcher { world, election_timeout, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
+    /// Of a world whose cluster has its members on these machines, and this election timeout.
+    pub fn new(world: World, hosts: Vec<Host>, election_timeout: Duration) -> Watcher {
+        let invariants = Invariants::new(hosts.len(), election_timeout);
+        let watched = Watched { invariants: Some(invariants), ..Watched::default() };
+        Watcher { world, hosts, election_timeout, shared: Arc::new(Mutex::new(watched)), leads: Arc::default() }
     }
 
     /// The lock.
@@ -168,6 +177,10 @@ impl Watcher {
         let mut watched = self.lock();
         if let (true, Some(invariants)) = (arrived, &mut watched.invariants) {
             invariants.received(now.0, from, to, message);
+        }
+        if arrived {
+            let voters = self.hosts.len();
+            watched.services.entry(to.0).or_default().hears(from, message, voters);
         }
         if let Some(hook) = &mut watched.on_message {
             hook(now, Passing { from: from.0, to: to.0, arrived, message });
@@ -285,8 +298,11 @@ impl Observer for Watcher {
             watched.snapshots.remove(&node);
         }
         watched.count_applied(now, replica, before, &seen, outputs);
-        watched.check_digest(now, node, replica, outputs);
-        watched.check_heir(now, node, outputs);
+        watched.check_state(now, node, replica, outputs);
+        watched.check_heir(now, node, outputs, seen.role == Role::Leader);
+        let (instant, wall_ms) = self.world.clocks(self.hosts[usize::from(node) - 1]);
+        watched.check_service(now, Now { instant, wall_ms }, replica, outputs);
+        watched.garbage.insert(node, raft.garbage());
         watched.check_age(now, node, self.election_timeout, outputs);
         watched.check_reign(now, node, &seen, self.election_timeout);
         let moved = |b: Seen| (b.role, b.term, b.recovering) != (seen.role, seen.term, seen.recovering);

@@ -258,7 +258,8 @@ impl Disk {
 impl Disk {
     pub fn read(&mut self, file: u64, mut offset: u64, len: usize, effects: &mut Effects) -> io::Result<Bytes> {
         let held = self.inode(file)?.content.len();
-        if self.misdirected_reads > 0 && offset < held {
+        // Not always the first, which are of the heads.
+        if self.misdirected_reads > 0 && offset < held && self.dice.chance(0.5) {
             self.misdirected_reads -= 1;
             offset = self.elsewhere(offset, held);
             effects.push("misdirected read");

@@ -143,6 +143,12 @@ pub struct Status {
     pub nodes: u64,
     pub ephemerals: u64,
     pub data_bytes: u64,
+    /// Requests that it has not answered.
+    pub waiting: u64,
+    /// Connections of clients, that over which it was asked among them.
+    pub connections: u64,
+    /// Watches that are set.
+    pub watches: u64,
     /// Its sessions with their timeouts, milliseconds.
     pub sessions: BTreeMap<i64, u32>,
     /// The ephemeral nodes of each session that has any.

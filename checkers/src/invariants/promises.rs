@@ -21,6 +21,10 @@ pub(super) fn check<P>(
             | Body::SnapshotReply { .. }
             | Body::Recovering { .. }
     );
+    if matches!(body, Body::ProbeReply { knows: true, .. }) && by.recovering {
+        let what = "what it knows of terms, though it waits for its own vote".into();
+        return Err(untrue("promises", "standing", said, what));
+    }
     if rests_on_its_term && term > by.durable_term {
         let what = format!("something in term {}, on its disk is term {}", term.0, by.durable_term.0);
         return Err(untrue("promises", "term", said, what));

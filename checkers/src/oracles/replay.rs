@@ -242,11 +242,24 @@ impl Replaying<'_> {
                     }
                 }
             }
-            Command::CloseSession { session, .. } | Command::ExpireSession { session, .. }
-                if outcome.result.is_ok() =>
-            {
-                self.sessions.remove(&session.0);
-                self.tree.end_session(stamp, session.0);
+            Command::CloseSession { session, owner } | Command::ExpireSession { session, owner } => {
+                let expected = match self.sessions.get(&session.0) {
+                    None => Err(code::SESSION_EXPIRED),
+                    Some(s) if s.owner != *owner => Err(code::SESSION_MOVED),
+                    Some(_) => Ok(()),
+                };
+                let got = outcome.result.as_ref().map(|_| ()).map_err(|error| error.code());
+                if got != expected {
+                    let sentence = format!(
+                        "the end of session {session} at zxid {} gave {got:?}, expected {expected:?}",
+                        applied.zxid
+                    );
+                    self.found("session_end", "session", sentence, []);
+                }
+                if got.is_ok() {
+                    self.sessions.remove(&session.0);
+                    self.tree.end_session(stamp, session.0);
+                }
             }
             Command::Reap { path } if outcome.result.is_ok() => self.tree.reap(stamp, path),
             Command::Write { session, owner, op, identities } => {

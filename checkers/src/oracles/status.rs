@@ -1,7 +1,7 @@
 //! What members say of themselves to who operates them (four-letter words), when all is quiet: it must be so. Needs ground
 //! truth.
 //!
-//! Rules: `zxid`, `leader`, `nodes`, `ephemerals`, `sessions`, `data_bytes`.
+//! Rules: `zxid`, `leader`, `nodes`, `ephemerals`, `sessions`, `data_bytes`, `waiting`.
 
 use super::Replay;
 use crate::finding::Finding;
@@ -27,6 +27,7 @@ pub(super) fn check(history: &History, replay: &Replay) -> Vec<Finding> {
         };
         let Some(applied) = truth.iter().rev().find(|a| a.index == status.applied) else { continue };
         differs("zxid", "zxid", Zxid(status.zxid).to_string(), applied.zxid.to_string());
+        differs("waiting", "number of unanswered requests", status.waiting.to_string(), "0".into());
         if truth.last().is_none_or(|last| last.index != status.applied) {
             continue;
         }
@@ -84,19 +85,23 @@ mod tests {
             nodes: 7,
             ephemerals: 1,
             data_bytes: 100,
+            waiting: 0,
+            connections: 3,
+            watches: 1,
             sessions: (0..2).map(|client| (session(client), TIMEOUT_MS)).collect(),
             owned: [(session(1), ["/e".to_string()].into())].into(),
         };
         world.history.status = vec![status(1), status(2)];
         assert_eq!(check(&world.history, Options::default()), []);
         type Change = fn(&mut Status);
-        let broken: [(&str, Change); 8] = [
+        let broken: [(&str, Change); 9] = [
             ("zxid", |s| s.zxid -= 1),
             ("leader", |s| s.leads = false),
             ("nodes", |s| s.nodes -= 4),
             ("ephemerals", |s| s.ephemerals = 0),
             ("ephemerals", |s| s.owned.clear()),
             ("data_bytes", |s| s.data_bytes += 1),
+            ("waiting", |s| s.waiting = 1),
             ("sessions", |s| s.sessions.clear()),
             ("sessions", |s| s.sessions.values_mut().for_each(|timeout_ms| *timeout_ms += 1)),
         ];

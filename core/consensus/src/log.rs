@@ -86,6 +86,11 @@ impl<P: Payload> Log<P> {
         self.free_some();
     }
 
+    /// Entries that were compacted and are not freed yet.
+    pub fn garbage(&self) -> usize {
+        self.garbage.len()
+    }
+
     /// Frees a little of what was compacted.
     pub fn free_some(&mut self) {
         let freed = self.garbage.len().min(FREED_PER_STEP);

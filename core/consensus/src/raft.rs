@@ -379,6 +379,11 @@ impl<P: Payload> Raft<P> {
         self.commit
     }
 
+    /// Entries that were dropped from the log and are not freed yet: a few in each step.
+    pub fn garbage(&self) -> usize {
+        self.log.garbage()
+    }
+
     /// The first index of the window kept in memory.
     pub fn first_index(&self) -> Index {
         self.log.first_index()

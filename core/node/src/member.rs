@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use synod_env::Env;
-use synod_replica::{Boot, Replica, Status};
+use synod_replica::{Boot, Limits, Replica, Status};
 use synod_storage::{Storage, Tail};
 use synod_types::raft::Entry;
 use synod_types::version::{CLUSTER_VERSION, CLUSTER_VERSION_MIN};
@@ -47,10 +47,8 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Bytes of a message that carries a piece of a snapshot.
     pub chunk_bytes: usize,
-    /// Entries in one message to a follower.
-    pub append_entries_max: usize,
-    /// Messages with entries on their way to a follower that it has not answered.
-    pub in_flight_max: usize,
+    /// Bounds of what is in flight to one peer.
+    pub limits: Limits,
     /// Connections of clients; 0: no limit.
     pub connections_max: usize,
     /// Connections from one address; 0: no limit.
@@ -87,8 +85,7 @@ impl Config {
             log_keep: 10_000,
             segment_bytes: 64 << 20,
             chunk_bytes: 256 << 10,
-            append_entries_max: 4096,
-            in_flight_max: 64,
+            limits: Limits::default(),
             connections_max: 0,
             connections_per_address_max: 0,
             outstanding_max: 50_000,
@@ -281,8 +278,7 @@ impl Member {
                 snapshot_entries: config.snapshot_entries,
                 snapshot_bytes: config.snapshot_bytes,
                 log_keep: config.log_keep,
-                append_entries_max: config.append_entries_max,
-                in_flight_max: config.in_flight_max,
+                limits: config.limits,
                 outstanding_max: config.outstanding_max,
                 reap_every: config.reap_every,
                 cluster_version: config.cluster_version,

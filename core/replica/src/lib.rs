@@ -33,5 +33,5 @@ pub use io::{AppliedEntry, ConnectionId, Input, Now, Output, Reply, Request, Wat
 pub use promises::keeps;
 pub use replica::{Boot, Config, Replica, Status};
 pub use sessions::CLOCK_DRIFT_PPM_MAX;
-pub use synod_consensus::{Role, TimerKind};
+pub use synod_consensus::{Limits, Role, TimerKind};
 pub use synod_state::{Answer, Query, State};

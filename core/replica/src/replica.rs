@@ -9,7 +9,7 @@ use crate::watches::Watches;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use synod_consensus::{Input as RaftInput, Output as RaftOutput, Raft, Role};
+use synod_consensus::{Input as RaftInput, Limits, Output as RaftOutput, Raft, Role};
 use synod_state::State;
 use synod_types::peer::{PeerMessage, Promise};
 use synod_types::raft::{Entry, HardState, SnapshotMeta};
@@ -33,10 +33,8 @@ pub struct Config {
     pub snapshot_bytes: u64,
     /// Entries kept behind a snapshot for followers that lag a little.
     pub log_keep: u64,
-    /// Entries in one message to a follower.
-    pub append_entries_max: usize,
-    /// Messages with entries on their way to a follower that it has not answered.
-    pub in_flight_max: usize,
+    /// Bounds of what is in flight to one peer.
+    pub limits: Limits,
     /// Requests that may wait at this member; more are refused with `ThrottledOp`.
     pub outstanding_max: usize,
     /// How often containers and TTL nodes are looked for.
@@ -155,11 +153,7 @@ impl Replica {
                 id: config.id,
                 voters: config.voters.clone(),
                 mutants: config.mutants,
-                limits: synod_consensus::Limits {
-                    append_entries_max: config.append_entries_max,
-                    in_flight_max: config.in_flight_max,
-                    ..synod_consensus::Limits::default()
-                },
+                limits: config.limits,
             },
             synod_consensus::Boot {
                 hard_state: boot.hard_state,

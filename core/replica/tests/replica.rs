@@ -4,7 +4,9 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use synod_replica::{Boot, Config, ConnectionId, Input, Now, Output, Query, Replica, Reply, Request, Role, TimerKind};
+use synod_replica::{
+    Boot, Config, ConnectionId, Input, Limits, Now, Output, Query, Replica, Reply, Request, Role, TimerKind,
+};
 use synod_types::peer::PeerMessage;
 use synod_types::raft::{Body, HardState, Message};
 use synod_types::session::SessionGranted;
@@ -34,8 +36,7 @@ impl Bench {
             snapshot_entries: 1_000,
             snapshot_bytes: 1 << 20,
             log_keep: 10,
-            append_entries_max: 100,
-            in_flight_max: 64,
+            limits: Limits { append_entries_max: 100, ..Limits::default() },
             outstanding_max: 3,
             reap_every: E,
             cluster_version: synod_types::version::CLUSTER_VERSION,

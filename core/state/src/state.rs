@@ -268,6 +268,16 @@ impl State {
             .wrapping_add(self.tree.recompute_digest())
     }
 
+    /// The first part in which two states differ, be it only in what is derived from the records.
+    pub fn difference(&self, other: &State) -> Option<&'static str> {
+        let counters = |s: &State| (s.index, s.term, s.zxid, s.version);
+        let parts = [
+            ("counters", counters(self) == counters(other)),
+            ("sessions", self.sessions == other.sessions && self.sessions_digest == other.sessions_digest),
+        ];
+        parts.into_iter().find_map(|(part, same)| (!same).then_some(part)).or_else(|| self.tree.difference(&other.tree))
+    }
+
     /// A live session.
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)

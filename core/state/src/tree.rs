@@ -105,6 +105,19 @@ impl Tree {
         self.iter().fold(0, |sum: u128, (key, node)| sum.wrapping_add(digest::znode(key.bytes(), node)))
     }
 
+    /// The first part in which two trees differ.
+    pub fn difference(&self, other: &Tree) -> Option<&'static str> {
+        let parts = [
+            ("nodes", self.nodes == other.nodes),
+            ("access control lists", self.acls == other.acls),
+            ("index of ephemeral nodes", self.ephemerals == other.ephemerals),
+            ("index of nodes that are due", self.due == other.due),
+            ("sum of bytes", self.size == other.size),
+            ("digest", self.digest == other.digest),
+        ];
+        parts.into_iter().find_map(|(part, same)| (!same).then_some(part))
+    }
+
     pub fn acls(&self) -> &AclTable {
         &self.acls
     }

@@ -27,6 +27,8 @@ impl Ghost {
             client: client.id,
             at_us: begin_us + n * for_ms * 1_000 / OPERATIONS,
             operation: match n % 4 {
+                // Nor may it end the session.
+                1 if n == OPERATIONS - 1 && client.connects.is_multiple_of(2) => Operation::Reopen,
                 0 => Operation::SetGet { path: "/k0".into(), conditional: false },
                 1 => Operation::Get { path: "/k1".into(), watch: true },
                 2 => Operation::SyncGet { path: "/k0".into() },

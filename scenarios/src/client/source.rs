@@ -250,7 +250,13 @@ fn rare(dice: &mut Dice, path: String, key: u64) -> Operation {
             prefix: [String::new(), "/".into(), "/e".into(), format!("/e{key}"), "/q".into()][dice.below(5) as usize]
                 .clone(),
         },
-        2 => Operation::CountBelow { path: if dice.chance(0.3) { "/".into() } else { path } },
+        2 => Operation::CountBelow {
+            path: match dice.below(4) {
+                0 => "/".into(),
+                1 => format!("/a{}", key % 3),
+                _ => path,
+            },
+        },
         3 | 4 => Operation::ReadMany {
             data: vec![format!("/a{}", key % 3), any_node(dice, path.clone(), key), format!("/e{key}")],
             children: vec![format!("/c{}", key % 3), path],

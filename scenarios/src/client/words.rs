@@ -31,6 +31,11 @@ pub async fn status(env: &Env, address: SocketAddr, node: u8) -> io::Result<Stat
     };
     status.ephemerals = value("zk_ephemerals_count")?;
     status.data_bytes = value("zk_approximate_data_size")?;
+    status.connections = value("zk_num_alive_connections")?;
+    status.watches = value("zk_watch_count")?;
+    let connections = ask(env, address, "cons").await?;
+    status.waiting =
+        value("zk_outstanding_requests")? + queued(&connections).ok_or_else(|| told("cons", &connections))?;
     let dump = ask(env, address, "dump").await?;
     (status.sessions, status.owned) = dumped(&dump).ok_or_else(|| told("dump", &dump))?;
     let alike = value("zk_znode_count")? == nodes && value("zk_global_sessions")? == status.sessions.len() as u64;
@@ -48,6 +53,12 @@ async fn ask(env: &Env, address: SocketAddr, word: &str) -> io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+/// Requests that wait on all connections, as `cons` lists them.
+fn queued(text: &str) -> Option<u64> {
+    let of = |line: &str| line.split_once("(queued=")?.1.split_once(',')?.0.parse::<u64>().ok();
+    text.lines().filter(|line| !line.is_empty()).map(of).sum()
 }
 
 /// Timeouts of sessions, and their ephemeral nodes.
@@ -80,7 +91,15 @@ fn dumped(text: &str) -> Option<Dumped> {
 
 #[cfg(test)]
 mod tests {
-    use super::dumped;
+    use super::{dumped, queued};
+
+    #[test]
+    fn requests_that_wait_are_added_up() {
+        let text = " /10.0.0.1:9[1](queued=2,recved=4,sent=3)\n /10.0.0.1:8[0](queued=1,recved=1,sent=0)\n\n";
+        assert_eq!(queued(text), Some(3));
+        assert_eq!(queued("\n"), Some(0));
+        assert_eq!(queued(" /10.0.0.1:9[1](recved=4)\n"), None);
+    }
 
     #[test]
     fn a_dump_is_taken_apart() {

@@ -120,9 +120,14 @@ pub struct Cluster {
     pub partial: f64,
     /// Time of a flush: least, most, microseconds.
     pub flush_us: (u64, u64),
-    /// Messages with entries that a follower may owe an answer to.
+    /// Bytes of entries in one message; a larger entry goes alone.
+    #[serde(default = "megabyte", skip_serializing_if = "is_megabyte")]
+    pub append_bytes_max: usize,
+    /// Messages with entries that a follower may owe an answer to, and their bytes.
     #[serde(default = "window", skip_serializing_if = "is_window")]
     pub in_flight_max: usize,
+    #[serde(default = "megabyte", skip_serializing_if = "is_megabyte")]
+    pub in_flight_bytes_max: usize,
     /// Requests that may wait at a member; more are refused.
     #[serde(default = "many", skip_serializing_if = "is_many")]
     pub outstanding_max: usize,
@@ -139,6 +144,14 @@ fn window() -> usize {
 
 fn is_window(in_flight: &usize) -> bool {
     *in_flight == window()
+}
+
+fn megabyte() -> usize {
+    1 << 20
+}
+
+fn is_megabyte(bytes: &usize) -> bool {
+    *bytes == megabyte()
 }
 
 fn newest() -> u32 {

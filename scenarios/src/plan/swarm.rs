@@ -129,13 +129,15 @@ impl Plan {
             None => 5,
         };
         let nodes = overrides.nodes.unwrap_or_else(|| even(seed).unwrap_or(nodes));
+        let mut window = Dice::numbered(seed, stream::WINDOW);
+        let in_flight_max = [1, 4, 64][window.below(3) as usize];
         let horizon_ms = overrides.horizon_s.map_or(30_000, |s| s * 1000);
         let election_timeout_ms = [300, 500, 1000][d.below(3) as usize];
         let cluster = Cluster {
             nodes,
             election_timeout_ms,
             snapshot_entries: [40, 120, 400, 100_000][d.below(4) as usize],
-            log_keep: [5, 30, 200][d.below(3) as usize],
+            log_keep: [0, 5, 30, 200][d.below(4) as usize],
             segment_bytes: [16 << 10, 64 << 10, 1 << 20][d.below(3) as usize],
             append_entries_max: [1, 3, 4096][d.below(3) as usize],
             chunk_bytes: [600, 3_000, 256 << 10][d.below(3) as usize],
@@ -144,7 +146,9 @@ impl Plan {
             loss: if d.chance(swarm.weather * 0.7) { 0.001 + d.below(20) as f64 / 1000.0 } else { 0.0 },
             partial: if d.chance(swarm.weather) { 0.1 } else { 0.0 },
             flush_us: if d.chance(0.8) { (80, 400) } else { (1_000, 12_000) },
-            in_flight_max: [1, 4, 64][Dice::numbered(seed, stream::WINDOW).below(3) as usize],
+            append_bytes_max: [400, 4_000, 1 << 20][window.below(3) as usize],
+            in_flight_max,
+            in_flight_bytes_max: [1_000, 20_000, 1 << 20][window.below(3) as usize],
             outstanding_max: if Dice::numbered(seed, stream::LIMITS).chance(0.1) { 4 } else { 50_000 },
             clocks: (0..nodes)
                 .map(|_| match d.chance(0.5) {

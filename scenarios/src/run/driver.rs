@@ -96,11 +96,7 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
     }
     let mut driver = Driver {
         recorder: Recorder::new(world.clone()),
-        watcher: Watcher::new(
-            world.clone(),
-            plan.cluster.nodes.into(),
-            Duration::from_millis(plan.cluster.election_timeout_ms),
-        ),
+        watcher: Watcher::new(world.clone(), hosts.clone(), Duration::from_millis(plan.cluster.election_timeout_ms)),
         world,
         plan,
         mutants,
@@ -138,6 +134,15 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
     if quiescent {
         findings.extend(driver.check_retention());
     }
+    let mut history = driver.recorder.finish(quiescent);
+    let mut truth = std::mem::take(&mut driver.watcher.lock().truth);
+    truth.sort_by_key(|a| a.index);
+    history.truth = Some(truth);
+    let mut effects = driver.kinds.clone();
+    effects.extend(driver.world.faults_effective().into_iter().map(|(k, n)| (k.to_string(), n)));
+    if quiescent && findings.is_empty() {
+        findings.extend(driver.try_failures().await);
+    }
     findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
     for (host, text) in driver.world.panics() {
         let node = driver.hosts.iter().position(|h| *h == host).map_or(0, |i| i + 1);
@@ -148,12 +153,6 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
             findings.push(Finding::safety("run", "start", format!("member {node}"), why.clone()));
         }
     }
-    let mut history = driver.recorder.finish(quiescent);
-    let mut truth = std::mem::take(&mut driver.watcher.lock().truth);
-    truth.sort_by_key(|a| a.index);
-    history.truth = Some(truth);
-    let mut effects = driver.kinds.clone();
-    effects.extend(driver.world.faults_effective().into_iter().map(|(k, n)| (k.to_string(), n)));
     let mut sometimes: BTreeMap<String, u64> =
         driver.world.sometimes().into_iter().map(|(k, n)| (k.to_string(), n)).collect();
     sometimes.extend(driver.watcher.lock().sometimes.iter().map(|(k, n)| (k.to_string(), *n)));
@@ -242,8 +241,10 @@ impl Driver<'_> {
         config.snapshot_entries = c.snapshot_entries;
         config.log_keep = c.log_keep;
         config.segment_bytes = c.segment_bytes;
-        config.append_entries_max = c.append_entries_max;
-        config.in_flight_max = c.in_flight_max;
+        config.limits.append_entries_max = c.append_entries_max;
+        config.limits.append_bytes_max = c.append_bytes_max;
+        config.limits.in_flight_max = c.in_flight_max;
+        config.limits.in_flight_bytes_max = c.in_flight_bytes_max;
         config.chunk_bytes = c.chunk_bytes;
         config.outstanding_max = c.outstanding_max;
         config.reap_every = REAP_EVERY;

@@ -2,25 +2,21 @@
 
 use super::Liveness;
 use super::driver::{Driver, LOOK};
-use crate::client::{probe, words};
+use crate::client::probe;
 use crate::plan::What;
+use crate::recorder::Recorder;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
 use synod_checkers::finding::Severity;
-use synod_checkers::history::Status;
-use synod_types::{Index, Instant, Term};
+use synod_types::{Instant, Term};
 
 /// After the faults, the cluster must serve again within so long: many election timeouts and sessions' ends.
-const HEALED_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const HEALED_PATIENCE: Duration = Duration::from_secs(30);
 /// A member that has not answered is asked anew after so long.
-const PROBE_AGAIN: Duration = Duration::from_secs(3);
-/// A member answers all words within so long.
-const STATUS_PATIENCE: Duration = Duration::from_secs(10);
-
+pub(super) const PROBE_AGAIN: Duration = Duration::from_secs(3);
 impl Driver<'_> {
     /// Faults are over: the cluster must serve again, unless what is lost forbids it.
     pub async fn heal_and_probe(&mut self) -> (Vec<Finding>, Liveness) {
@@ -44,7 +40,7 @@ impl Driver<'_> {
                 if asked.get(node).is_none_or(|at| now.since(*at) > PROBE_AGAIN) {
                     asked.insert(*node, now);
                     probes += 1;
-                    self.probe(100 + probes, *node, &done);
+                    self.probe(100 + probes, *node, &self.recorder, &done);
                 }
             }
             self.world.sleep(LOOK).await;
@@ -127,9 +123,9 @@ impl Driver<'_> {
     }
 
     /// Asks a member for a write, a sync and reads; notes when it has answered all.
-    fn probe(&self, id: u32, node: u8, done: &Arc<Mutex<BTreeMap<u8, Instant>>>) {
+    pub(super) fn probe(&self, id: u32, node: u8, recorder: &Recorder, done: &Arc<Mutex<BTreeMap<u8, Instant>>>) {
         let (recorder, servers, done, world) =
-            (self.recorder.clone(), self.addresses(2181), done.clone(), self.world.clone());
+            (recorder.clone(), self.addresses(2181), done.clone(), self.world.clone());
         let of = |letter: char, count: u32| (0..count).map(move |n| format!("/{letter}{n}"));
         let keys = self.plan.workload.keys;
         let paths = of('k', keys).chain(of('a', 3)).chain(of('c', 3)).chain(of('t', 3)).chain(of('e', keys)).collect();
@@ -138,51 +134,6 @@ impl Driver<'_> {
                 done.lock().expect("not poisoned").insert(node, world.now());
             }
         });
-    }
-
-    /// Asks every member how it is. What it says is judged with the history, if nothing happened meanwhile.
-    async fn ask_status(&self) -> Vec<Finding> {
-        let answers: Arc<Mutex<BTreeMap<u8, io::Result<Status>>>> = Arc::default();
-        let (before, reign) = (self.applied(), self.reign());
-        for node in 1..=self.plan.cluster.nodes {
-            let (answers, address) = (answers.clone(), self.host(node).addr(2181));
-            self.world.start(self.clients, async move |env| {
-                let answer = words::status(&env, address, node).await;
-                answers.lock().expect("not poisoned").insert(node, answer);
-            });
-        }
-        let deadline = self.world.now() + STATUS_PATIENCE;
-        let answered = || answers.lock().expect("not poisoned").len() == usize::from(self.plan.cluster.nodes);
-        while !answered() && self.world.now() < deadline {
-            self.world.sleep(LOOK).await;
-        }
-        if self.applied() != before || self.reign() != reign {
-            return Vec::new();
-        }
-        let mut answers = std::mem::take(&mut *answers.lock().expect("not poisoned"));
-        let mut status = Vec::new();
-        let mut findings = Vec::new();
-        for node in 1..=self.plan.cluster.nodes {
-            match answers.remove(&node) {
-                Some(Ok(said)) => status.push(Status { applied: before[&node], ..said }),
-                // The weather.
-                Some(Err(error)) if error.kind() != io::ErrorKind::InvalidData => {}
-                wrong => {
-                    let what = wrong.map_or("it does not answer".into(), |said| format!("{said:?}"));
-                    let sentence = format!("when all was quiet member {node} was asked for its status: {what}");
-                    findings.push(Finding::safety("status", "answer", format!("member {node}"), sentence));
-                }
-            }
-        }
-        if status.len() == usize::from(self.plan.cluster.nodes) {
-            self.recorder.status(status);
-        }
-        findings
-    }
-
-    /// What each member has applied.
-    fn applied(&self) -> BTreeMap<u8, Index> {
-        self.watcher.lock().members.iter().map(|(node, seen)| (*node, seen.applied)).collect()
     }
 
     /// Why nobody may be elected: a leader needs the votes of a majority, and who lost what it had acknowledged has no
@@ -202,7 +153,7 @@ impl Driver<'_> {
     }
 
     /// Who leads, and in which term.
-    fn reign(&self) -> Option<(u8, Term)> {
+    pub(super) fn reign(&self) -> Option<(u8, Term)> {
         let leader = self.watcher.leader()?;
         Some((leader, self.watcher.lock().members.get(&leader)?.term))
     }

@@ -7,12 +7,14 @@
 //! | `older_disks` | members that come back with an older disk |
 //! | `retention` | what is left on the disks at the end |
 //! | `healing` | after the faults: it serves again, or must not |
+//! | `trial` | when all is quiet: what members say of themselves, and failures that they bear |
 
 mod driver;
 mod faults;
 mod healing;
 mod older_disks;
 mod retention;
+mod trial;
 
 use crate::plan::{Plan, Profile, Step};
 use crate::watcher::{OnMember, OnMessage};

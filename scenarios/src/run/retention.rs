@@ -86,7 +86,10 @@ impl Driver<'_> {
             let due = self.plan.cluster.snapshot_entries;
             let late = (applied > DUE_MAX * due)
                 .then(|| format!("{applied} entries of the log that no snapshot covers, one is due after {due}"));
-            let what = Files::of(names).excess(needed).or(late).or_else(|| {
+            let garbage = watched.garbage.get(&node).copied().unwrap_or_default();
+            let unfreed =
+                (garbage > 0).then(|| format!("{garbage} entries in memory that it has dropped from its log"));
+            let what = Files::of(names).excess(needed).or(late).or(unfreed).or_else(|| {
                 // Who has just started has all that its segments hold, until it writes a snapshot.
                 needed.and_then(|_| self.uncompacted(seen))
             })?;

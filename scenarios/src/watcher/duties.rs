@@ -4,7 +4,7 @@
 use super::{Seen, Watched};
 use std::time::Duration;
 use synod_checkers::Finding;
-use synod_node::replica::{Output, Replica, Reply, Role};
+use synod_node::replica::{Output, Replica, Reply, Role, State};
 use synod_types::peer::PeerMessage;
 use synod_types::raft::{Body, Message};
 use synod_types::{Instant, Term};
@@ -78,22 +78,32 @@ impl Watched {
         }
     }
 
-    /// The digest that is kept up to date is that of all records.
-    pub(super) fn check_digest(&mut self, now: Instant, node: u8, replica: &Replica, outputs: &[Output]) {
+    /// What is kept up to date is what all records give: the digest, the indexes, the counts. A snapshot brings it back.
+    pub(super) fn check_state(&mut self, now: Instant, node: u8, replica: &Replica, outputs: &[Output]) {
+        if !outputs.iter().any(|output| matches!(output, Output::Snapshot { .. } | Output::ResetLog { .. })) {
+            return;
+        }
         let state = replica.state();
-        let looks = outputs.iter().any(|output| matches!(output, Output::Snapshot { .. } | Output::ResetLog { .. }));
-        if looks && state.digest() != state.recompute_digest() {
-            let sentence = format!(
-                "at {:.6} s the digest of member {node} at index {} is not that of its records",
-                now.0 as f64 / 1e9,
-                state.applied().0.0
-            );
-            self.findings.push(Finding::safety("state", "digest", format!("member {node}"), sentence));
+        let mut found = |rule: &str, what: String| {
+            let (at, index) = (now.0 as f64 / 1e9, state.applied().0.0);
+            let sentence = format!("at {at:.6} s the state of member {node} at index {index} {what}");
+            self.findings.push(Finding::safety("state", rule, format!("member {node}"), sentence));
+        };
+        if state.digest() != state.recompute_digest() {
+            found("digest", "has a digest that is not that of its records".into());
+        }
+        match State::restore(state.clone().records(), replica.config().mutants) {
+            Err(error) => found("restored", format!("does not come back from its records: {error}")),
+            Ok(restored) => {
+                if let Some(part) = state.difference(&restored) {
+                    found("restored", format!("does not come back from its records as it was: another {part}"));
+                }
+            }
         }
     }
 
-    /// A leader hands over to whom it was asked to.
-    pub(super) fn check_heir(&mut self, now: Instant, node: u8, outputs: &[Output]) {
+    /// A leader hands over to whom it was asked to since it leads.
+    pub(super) fn check_heir(&mut self, now: Instant, node: u8, outputs: &[Output], leads: bool) {
         for output in outputs {
             let Output::Send { to, message: PeerMessage::Raft(Message { body: Body::TimeoutNow, .. }) } = output else {
                 continue;
@@ -104,6 +114,9 @@ impl Watched {
                     format!("at {at:.6} s member {node} hands over to member {}, as nobody asked it to", to.0);
                 self.findings.push(Finding::safety("replica", "other_heir", format!("member {node}"), sentence));
             }
+        }
+        if !leads {
+            self.heirs.remove(&node);
         }
     }
 

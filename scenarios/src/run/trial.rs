@@ -1,0 +1,149 @@
+//! When all is quiet: members say how they are, they forget clients that have gone, and the cluster bears as many failures
+//! as it was built for.
+
+use super::driver::{Driver, LOOK};
+use super::healing::{HEALED_PATIENCE, PROBE_AGAIN};
+use crate::client::words;
+use crate::recorder::Recorder;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use synod_checkers::Finding;
+use synod_checkers::finding::Severity;
+use synod_checkers::history::Status;
+use synod_sim::Dice;
+use synod_types::{Index, Instant};
+
+/// A member answers all words within so long, and forgets who has gone.
+const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+/// Who fails is drawn from a stream of the run's dice.
+const STREAM: u64 = 30_000;
+
+impl Driver<'_> {
+    /// Asks every member how it is. What it says is judged with the history, if nothing happened meanwhile.
+    pub(super) async fn ask_status(&self) -> Vec<Finding> {
+        let (before, reign) = (self.applied(), self.reign());
+        let mut answers = self.answers().await;
+        if self.applied() != before || self.reign() != reign {
+            return Vec::new();
+        }
+        let mut status = Vec::new();
+        let mut findings = Vec::new();
+        for node in 1..=self.plan.cluster.nodes {
+            match answers.remove(&node) {
+                Some(Ok(said)) => status.push(Status { applied: before[&node], ..said }),
+                // The weather.
+                Some(Err(error)) if error.kind() != io::ErrorKind::InvalidData => {}
+                wrong => {
+                    let what = wrong.map_or("it does not answer".into(), |said| format!("{said:?}"));
+                    let sentence = format!("when all was quiet member {node} was asked for its status: {what}");
+                    findings.push(Finding::safety("status", "answer", format!("member {node}"), sentence));
+                }
+            }
+        }
+        if status.len() == usize::from(self.plan.cluster.nodes) {
+            self.recorder.status(status);
+        }
+        findings
+    }
+
+    /// What each member has applied.
+    fn applied(&self) -> BTreeMap<u8, Index> {
+        self.watcher.lock().members.iter().map(|(node, seen)| (*node, seen.applied)).collect()
+    }
+
+    /// What every member says of itself; who does not answer in time is left out.
+    async fn answers(&self) -> BTreeMap<u8, io::Result<Status>> {
+        let answers: Arc<Mutex<BTreeMap<u8, io::Result<Status>>>> = Arc::default();
+        for node in 1..=self.plan.cluster.nodes {
+            let (answers, address) = (answers.clone(), self.host(node).addr(2181));
+            self.world.start(self.clients, async move |env| {
+                let answer = words::status(&env, address, node).await;
+                answers.lock().expect("not poisoned").insert(node, answer);
+            });
+        }
+        let deadline = self.world.now() + STATUS_PATIENCE;
+        let answered = || answers.lock().expect("not poisoned").len() == usize::from(self.plan.cluster.nodes);
+        while !answered() && self.world.now() < deadline {
+            self.world.sleep(LOOK).await;
+        }
+        std::mem::take(&mut *answers.lock().expect("not poisoned"))
+    }
+
+    /// What the history does not tell any more: clients go, then members fail.
+    pub(super) async fn try_failures(&mut self) -> Vec<Finding> {
+        let mut findings = self.clients_go().await;
+        findings.extend(self.members_fail().await);
+        findings
+    }
+
+    /// All clients go at once. Nothing that belonged to their connections remains.
+    async fn clients_go(&mut self) -> Vec<Finding> {
+        self.remark("all clients go".into());
+        self.world.crash(self.clients);
+        let deadline = self.world.now() + STATUS_PATIENCE;
+        loop {
+            self.world.sleep(LOOK).await;
+            let answers = self.answers().await;
+            let said = answers.values().flatten();
+            // The connection over which it is asked is counted.
+            let kept: Vec<String> = said
+                .filter(|said| said.connections != 1 || said.watches + said.waiting > 0)
+                .map(|said| {
+                    let others = said.connections.saturating_sub(1);
+                    let (watches, waiting) = (said.watches, said.waiting);
+                    format!("member {} {others} connections, {watches} watches, {waiting} requests", said.node)
+                })
+                .collect();
+            if kept.is_empty() {
+                return Vec::new();
+            }
+            if self.world.now() > deadline {
+                let sentence = format!("long after all clients had gone there were still at {}", kept.join("; at "));
+                return vec![Finding::safety("status", "remains", "connections", sentence)];
+            }
+        }
+    }
+
+    /// As many members fail as the cluster was built to bear: the others serve.
+    async fn members_fail(&mut self) -> Vec<Finding> {
+        let nodes = self.plan.cluster.nodes;
+        let mut dice = Dice::numbered(self.plan.seed, STREAM);
+        let mut left: Vec<u8> = (1..=nodes).collect();
+        let fail: Vec<u8> =
+            (0..(nodes - 1) / 2).map(|_| left.swap_remove(dice.below(left.len() as u64) as usize)).collect();
+        if fail.is_empty() {
+            return Vec::new();
+        }
+        self.remark(format!("nodes {fail:?} fail for good"));
+        for node in &fail {
+            self.world.crash(self.host(*node));
+            self.watcher.ended(*node);
+        }
+        // The history has ended.
+        let recorder = Recorder::new(self.world.clone());
+        let done: Arc<Mutex<BTreeMap<u8, Instant>>> = Arc::default();
+        let begin = self.world.now();
+        let mut asked: Option<Instant> = None;
+        let mut probes = 0;
+        while self.world.now().since(begin) < HEALED_PATIENCE {
+            let now = self.world.now();
+            left.retain(|node| !done.lock().expect("not poisoned").contains_key(node));
+            if left.is_empty() {
+                return Vec::new();
+            }
+            if asked.is_none_or(|at| now.since(at) > PROBE_AGAIN) {
+                asked = Some(now);
+                for node in &left {
+                    probes += 1;
+                    self.probe(200 + probes, *node, &recorder, &done);
+                }
+            }
+            self.world.sleep(LOOK).await;
+        }
+        let patience = HEALED_PATIENCE.as_secs();
+        let sentence = format!("{patience} s after nodes {fail:?} of {nodes} failed, nodes {left:?} do not serve");
+        vec![Finding::safety("liveness", "bears failures", "cluster", sentence).severity(Severity::Liveness)]
+    }
+}
