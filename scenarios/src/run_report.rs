@@ -415,11 +415,12 @@ fn effect_of(kind: &str) -> Option<&'static str> {
         "slow-disk" => "slow disk",
         "stuck-disk" => "stuck disk",
         "disk-full" => "disk full",
+        "accept-fails" => "failed accept",
         "flush-fails" => "failed sync",
         "misdirect-writes" => "misdirected write",
         "misdirect-reads" => "misdirected read",
         "read-errors" => "read error",
-        "rot" | "rot-tail" | "rot-snapshot" => "rot",
+        "rot" | "rot-tail" | "rot-snapshot" | "scratch-head" => "rot",
         "wipe" => "wipe",
         _ => return None,
     })

@@ -74,6 +74,8 @@ fn kinds() -> Vec<(What, &'static str, Vec<Fault>)> {
         (What::SlowDisk { node, by_ms: 50 }, "slow disk", vec![]),
         (What::FlushFails { node }, "failed sync", vec![]),
         (What::DiskFull { node }, "disk full", vec![]),
+        (What::AcceptFails { node }, "failed accept", vec![fault(3_100, 0, What::Reset { a: node, b: 0 })]),
+        (What::ScratchHead { node }, "rot", vec![]),
         (What::SlowLink { node, bytes_per_s: 2_000 }, "bandwidth", vec![]),
         (What::Suspend { node }, "suspend", vec![]),
         (What::StuckDisk { node }, "stuck disk", vec![]),

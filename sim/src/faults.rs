@@ -9,6 +9,7 @@
 //! | `fault point` | each time that one fires |
 //! | `partition` | once a block, with the first segment that it stops |
 //! | `syn timeout` | each attempt to connect that gets no answer |
+//! | `failed accept` | each attempt to take a connection that waits |
 //! | `half-open` | when an end hears of it: by a reset of the restarted peer, or by giving up |
 //! | `late delivery` | each arrival of bytes over a connection that its sender has closed, when there is a newer one |
 //! | `reordering`, `duplication` | each datagram that comes after a later one, or twice |
@@ -242,6 +243,12 @@ impl World {
             disk.plug = Plug::In;
             disk.unlock(None);
         });
+    }
+
+    /// Connections that wait to be accepted cannot be: the process has as many files as it may, until the limit is lifted.
+    /// They stay in the queue.
+    pub fn limit_files(&self, host: Host, reached: bool) {
+        self.shared.with(|kernel| kernel.host(host.0).out_of_files = reached);
     }
 
     /// Files cannot grow and cannot be created, until the disk is no longer full.

@@ -76,6 +76,8 @@ pub(crate) struct HostState {
     pub processes: BTreeMap<u64, Arc<Tasks>>,
     pub dice: Dice,
     pub next_port: u16,
+    /// No process can open another file or connection.
+    pub out_of_files: bool,
     /// Where it will fall.
     pub armed: Option<(Trigger, Fall)>,
     pub points: Points,
@@ -141,6 +143,7 @@ impl Kernel {
             processes: BTreeMap::new(),
             dice: Dice::new(seed, Stream::Process(host)),
             next_port: crate::network::FIRST_EPHEMERAL_PORT,
+            out_of_files: false,
             armed: None,
             points: Points::default(),
             watchers: Vec::new(),

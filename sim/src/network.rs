@@ -5,6 +5,7 @@ use crate::datagrams::{Datagram, Socket};
 use crate::events::EventKind;
 use crate::kernel::{Due, Kernel, park};
 use crate::links::{Block, Link, LinkConfig};
+use crate::world::Host;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,8 @@ pub(crate) const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 1024;
+/// The system's number for too many open files.
+const EMFILE: i32 = 24;
 
 /// First pause of an unanswered connection attempt, doubling, and how often it is sent: given up at the last, after 63 s.
 const SYN_PAUSE_NS: u64 = 1_000_000_000;
@@ -117,9 +120,14 @@ impl Kernel {
     }
 
     pub fn poll_accept(&mut self, cx: &Context<'_>, host: u32, port: u16) -> Poll<io::Result<(u64, SocketAddr)>> {
+        let out_of_files = self.host(host).out_of_files;
         let Some(listener) = self.net.listeners.get_mut(&(host, port)) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
+        if out_of_files && !listener.waiting.is_empty() {
+            self.did(Host(host), "failed accept", true);
+            return Poll::Ready(Err(io::Error::from_raw_os_error(EMFILE)));
+        }
         if let Some(id) = listener.waiting.pop_front() {
             let peer = self.net.conns.get(&id).map(|conn| conn.ends[0].addr);
             return Poll::Ready(peer.map(|peer| (id, peer)).ok_or_else(|| ErrorKind::ConnectionAborted.into()));

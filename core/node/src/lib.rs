@@ -33,6 +33,7 @@ mod words;
 
 pub use fault_points::FAULT_POINTS;
 pub use figures::Figures;
+pub use links::PROTOCOL;
 pub use member::{Config, Error, Member, Stopped};
 pub use observer::Observer;
 pub use synod_env as env;

@@ -16,7 +16,7 @@ use synod_wire::peer::{self, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Version of what members say to each other.
-pub(crate) const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 1;
 /// Room that a link keeps for what it sends next.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// Read from a peer at once, at most.

@@ -5,6 +5,7 @@ mod bytes;
 mod ghost;
 mod lists;
 mod source;
+pub mod stranger;
 pub mod words;
 
 use self::bytes::{USERS, from_wire, to_wire};

@@ -69,6 +69,10 @@ pub enum What {
     SlowDisk { node: u8, by_ms: u64 },
     /// The next flush fails: the member stops, and starts again after the time.
     FlushFails { node: u8 },
+    /// No new connection is accepted until the time is over: the process has as many files open as it may.
+    AcceptFails { node: u8 },
+    /// A bit flips in the first of the two copies of a segment's head, and the process starts again. Nothing is lost.
+    ScratchHead { node: u8 },
     /// The disk has no room until the time is over.
     DiskFull { node: u8 },
     /// Every byte between one machine and all others shares a narrow line.
@@ -170,6 +174,8 @@ impl What {
             What::SlowDisk { .. } => "slow-disk",
             What::FlushFails { .. } => "flush-fails",
             What::DiskFull { .. } => "disk-full",
+            What::AcceptFails { .. } => "accept-fails",
+            What::ScratchHead { .. } => "scratch-head",
             What::SlowLink { .. } => "slow-link",
             What::Suspend { .. } => "suspend",
             What::StuckDisk { .. } => "stuck-disk",
@@ -248,6 +254,8 @@ impl What {
             | What::Suspend { node }
             | What::FlushFails { node }
             | What::DiskFull { node }
+            | What::AcceptFails { node }
+            | What::ScratchHead { node }
             | What::Downgrade { node }
             | What::HandOver { to: node }
             | What::Fall { node, .. } => one(node),

@@ -61,7 +61,7 @@ impl Overrides {
 }
 
 /// Number of fault kinds that a swarm chooses from.
-const KINDS: u64 = 38;
+const KINDS: u64 = 40;
 
 /// What the engine promises to bear: `synod_replica::CLOCK_DRIFT_PPM_MAX`.
 const DRIFT_PPM_MAX: u64 = synod_node::replica::CLOCK_DRIFT_PPM_MAX as u64;
@@ -369,7 +369,9 @@ fn fault(kind: u64, cluster: &Cluster, d: &mut Dice) -> What {
         }
         35 => What::Downgrade { node },
         36 => What::OldDisk { node },
-        _ => What::HandOver { to: node },
+        37 => What::HandOver { to: node },
+        38 => What::AcceptFails { node },
+        _ => What::ScratchHead { node },
     }
 }
 

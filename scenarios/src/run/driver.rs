@@ -28,6 +28,8 @@ const OPERATION_STREAM: u64 = 20_000;
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// Containers and TTL nodes are looked for so often.
 const REAP_EVERY: Duration = Duration::from_millis(150);
+/// Connections of clients that a member takes: far more than there are.
+pub(super) const CONNECTIONS_MAX: usize = 64;
 pub(super) const RESTART_DELAY: Duration = Duration::from_millis(200);
 
 /// The machines and what is known of them.
@@ -247,6 +249,11 @@ impl Driver<'_> {
         config.limits.in_flight_bytes_max = c.in_flight_bytes_max;
         config.chunk_bytes = c.chunk_bytes;
         config.outstanding_max = c.outstanding_max;
+        // All clients have one address.
+        match self.plan.seed.is_multiple_of(2) {
+            true => config.connections_per_address_max = CONNECTIONS_MAX,
+            false => config.connections_max = CONNECTIONS_MAX,
+        }
         config.reap_every = REAP_EVERY;
         Arc::make_mut(&mut config.zookeeper).extended_types = true;
         config.trace = true;

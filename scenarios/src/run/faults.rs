@@ -116,6 +116,11 @@ impl Driver<'_> {
                 self.down_until.insert(*node, until);
                 self.world.fail_syncs(self.host(*node), 1);
             }
+            What::AcceptFails { node } => self.world.limit_files(self.host(*node), true),
+            What::ScratchHead { node } => {
+                self.take_down(*node, until, false);
+                self.scratch_head(*node);
+            }
             What::DiskFull { node } => {
                 self.down_until.insert(*node, until);
                 self.world.fill_disk(self.host(*node), true);
@@ -205,6 +210,7 @@ impl Driver<'_> {
             What::SlowDisk { node, .. } => self.world.slow_disk(self.host(*node), 1, None),
             What::FlushFails { node } => self.world.fail_syncs(self.host(*node), 0),
             What::DiskFull { node } => self.world.fill_disk(self.host(*node), false),
+            What::AcceptFails { node } => self.world.limit_files(self.host(*node), false),
             What::Fall { node, .. } => drop(self.world.disarm(self.host(*node))),
             What::SwapDisk { node, .. } => self.give_back(*node),
             What::Downgrade { node } => self.take_back(i, *node),
@@ -488,6 +494,15 @@ impl Driver<'_> {
         let records = 8_192 + 2 * u64::from(area);
         if !tail && records < end {
             self.world.rot(host, path, records..records + (end - records) / 2 + 1);
+        }
+    }
+
+    /// Flips a bit in the first copy of any segment's head. The other is untouched: the member must miss nothing.
+    fn scratch_head(&mut self, node: u8) {
+        let mut dice = Dice::numbered(self.plan.seed, ROT_STREAM);
+        let written = self.written_segments(node);
+        if let Some((path, _)) = written.get(dice.below(written.len().max(1) as u64) as usize) {
+            self.world.rot(self.host(node), path, 0..64);
         }
     }
 

@@ -107,6 +107,7 @@ impl Driver<'_> {
             self.world.slow_disk(host, 1, None);
             self.world.fail_syncs(host, 0);
             self.world.fill_disk(host, false);
+            self.world.limit_files(host, false);
             self.world.misdirect_reads(host, 0);
             self.world.disarm(host);
             self.world.set_fault_points(host, BTreeMap::new());

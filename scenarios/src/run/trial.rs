@@ -1,12 +1,13 @@
 //! When all is quiet: members say how they are, they forget clients that have gone, and the cluster bears as many failures
 //! as it was built for.
 
-use super::driver::{Driver, LOOK};
+use super::driver::{CONNECTIONS_MAX, Driver, LOOK};
 use super::healing::{HEALED_PATIENCE, PROBE_AGAIN};
-use crate::client::words;
+use crate::client::{stranger, words};
 use crate::recorder::Recorder;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use synod_checkers::Finding;
@@ -17,6 +18,14 @@ use synod_types::{Index, Instant};
 
 /// A member answers all words within so long, and forgets who has gone.
 const STATUS_PATIENCE: Duration = Duration::from_secs(10);
+/// A member waits so long for a client to ask for a session, and for a peer's greeting one election timeout; what it does
+/// not understand it does not wait for. A little more, for the weather.
+const SILENCE_MAX: Duration = Duration::from_secs(10 + 3);
+const NONSENSE_MAX: Duration = Duration::from_secs(5);
+/// Strangers come to so many of a hundred runs, and so many more of them than there is room for.
+const STRANGERS_PERCENT: u64 = 20;
+const EXCESS: usize = 3;
+
 /// Who fails is drawn from a stream of the run's dice.
 const STREAM: u64 = 30_000;
 
@@ -73,8 +82,13 @@ impl Driver<'_> {
 
     /// What the history does not tell any more: clients go, then members fail.
     pub(super) async fn try_failures(&mut self) -> Vec<Finding> {
+        let mut dice = Dice::numbered(self.plan.seed, STREAM);
         let mut findings = self.clients_go().await;
-        findings.extend(self.members_fail().await);
+        if dice.below(100) < STRANGERS_PERCENT {
+            let node = 1 + dice.below(self.plan.cluster.nodes.into()) as u8;
+            findings.extend(self.strangers_come(node).await);
+        }
+        findings.extend(self.members_fail(dice).await);
         findings
     }
 
@@ -106,10 +120,72 @@ impl Driver<'_> {
         }
     }
 
+    /// A crowd comes to a member and says nothing, or nonsense. There is room for as many as it takes; it ends the
+    /// connections of all.
+    async fn strangers_come(&mut self, node: u8) -> Vec<Finding> {
+        self.remark(format!("strangers come to node {node}"));
+        let (clients, peers) = (self.host(node).addr(2181), self.host(node).addr(7000));
+        let greeting_max = Duration::from_millis(self.plan.cluster.election_timeout_ms) + NONSENSE_MAX;
+        let of_length = |what: &[u8], silence: Duration| if what.is_empty() { silence } else { NONSENSE_MAX };
+        let nonsense = stranger::TO_CLIENT_PORT.iter().skip(1).map(|what| (clients, what.to_vec(), NONSENSE_MAX));
+        let to_peers = stranger::to_peer_port(node);
+        let to_peers = to_peers.into_iter().map(|what| (peers, what.clone(), of_length(&what, greeting_max)));
+        let mut findings = self.endure(node, nonsense.chain(to_peers).collect()).await.1;
+        let crowd = (0..CONNECTIONS_MAX + EXCESS).map(|_| (clients, Vec::new(), SILENCE_MAX)).collect();
+        let (ended, silent) = self.endure(node, crowd).await;
+        findings.extend(silent.into_iter().take(1));
+        let refused = ended.iter().filter(|took| **took < NONSENSE_MAX).count();
+        if findings.is_empty() && ended.len() == CONNECTIONS_MAX + EXCESS && refused != EXCESS {
+            let came = CONNECTIONS_MAX + EXCESS;
+            let sentence = format!("member {node} refused {refused} of {came} connections, it takes {CONNECTIONS_MAX}");
+            findings.push(Finding::safety("status", "limit", format!("member {node}"), sentence));
+        }
+        findings
+    }
+
+    /// Strangers say something each, all at once. How long it took until the member ended each connection, and what it
+    /// did not end in time.
+    async fn endure(&self, node: u8, strangers: Vec<(SocketAddr, Vec<u8>, Duration)>) -> (Vec<Duration>, Vec<Finding>) {
+        let count = strangers.len();
+        let ended: Arc<Mutex<Vec<Result<Duration, String>>>> = Arc::default();
+        let failed: Arc<Mutex<usize>> = Arc::default();
+        for (address, what, patience) in strangers {
+            let (ended, failed) = (ended.clone(), failed.clone());
+            self.world.start(self.clients, async move |env| {
+                match stranger::says(&env, address, &what, patience).await {
+                    Ok(Some(took)) => ended.lock().expect("not poisoned").push(Ok(took)),
+                    Ok(None) => {
+                        let port = address.port();
+                        let told = format!("port {port} is open {} s after {what:?} came", patience.as_secs());
+                        ended.lock().expect("not poisoned").push(Err(told));
+                    }
+                    // The weather, or the member was quicker.
+                    Err(_) => *failed.lock().expect("not poisoned") += 1,
+                }
+            });
+        }
+        let over = || ended.lock().expect("not poisoned").len() + *failed.lock().expect("not poisoned") == count;
+        let deadline = self.world.now() + 3 * SILENCE_MAX;
+        while !over() && self.world.now() < deadline {
+            self.world.sleep(LOOK).await;
+        }
+        let mut took = Vec::new();
+        let mut findings = Vec::new();
+        for end in ended.lock().expect("not poisoned").drain(..) {
+            match end {
+                Ok(after) => took.push(after),
+                Err(told) => {
+                    let sentence = format!("a stranger's connection to member {node} at {told}");
+                    findings.push(Finding::safety("status", "stranger", format!("member {node}"), sentence));
+                }
+            }
+        }
+        (took, findings)
+    }
+
     /// As many members fail as the cluster was built to bear: the others serve.
-    async fn members_fail(&mut self) -> Vec<Finding> {
+    async fn members_fail(&mut self, mut dice: Dice) -> Vec<Finding> {
         let nodes = self.plan.cluster.nodes;
-        let mut dice = Dice::numbered(self.plan.seed, STREAM);
         let mut left: Vec<u8> = (1..=nodes).collect();
         let fail: Vec<u8> =
             (0..(nodes - 1) / 2).map(|_| left.swap_remove(dice.below(left.len() as u64) as usize)).collect();
