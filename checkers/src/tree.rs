@@ -492,8 +492,7 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 
 /// Whether the server takes it for a path.
 fn valid(path: &str) -> bool {
-    let bad =
-        |c: char| matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}');
+    let bad = |c: char| matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..);
     let Some(rest) = path.strip_prefix('/') else { return false };
     path == "/" || !path.contains(bad) && rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }

@@ -52,11 +52,19 @@ pub(crate) struct Sessions {
     asked_at: Instant,
     reports: u64,
     reported_at: Instant,
-    /// Leader only: when a session was last heard of, and when to look again.
-    heard: BTreeMap<SessionId, Instant>,
+    /// Leader only: the sessions it watches over, and when to look at each again.
+    heard: BTreeMap<SessionId, Heard>,
     due: BTreeSet<(Instant, SessionId)>,
     expiring: BTreeSet<SessionId>,
     reaped_at: Instant,
+}
+
+/// A session that the leader watches over.
+struct Heard {
+    /// When there was a sign of life last.
+    at: Instant,
+    /// When to look again: never after its end is due.
+    due: Instant,
 }
 
 /// A report under way to the leader.
@@ -113,16 +121,30 @@ impl Sessions {
         self.expiring.clear();
     }
 
-    fn watch_over(&mut self, session: SessionId, heard: Instant, lease: Duration) {
-        if self.heard.insert(session, heard).is_none() {
-            self.due.insert((heard + lease, session));
+    fn watch_over(&mut self, session: SessionId, at: Instant, lease: Duration) {
+        let due = at + lease;
+        match self.heard.get_mut(&session) {
+            Some(heard) => heard.at = at,
+            None => drop(self.heard.insert(session, Heard { at, due })),
         }
+        self.look_by(session, due);
+    }
+
+    /// Looks at a session at this time, if not before.
+    fn look_by(&mut self, session: SessionId, due: Instant) {
+        let Some(heard) = self.heard.get_mut(&session) else { return };
+        // A session that is resumed with a shorter timeout may end sooner than it might have.
+        if due < heard.due {
+            self.due.remove(&(heard.due, session));
+            heard.due = due;
+        }
+        self.due.insert((heard.due, session));
     }
 
     /// The end of a session was not proposed after all.
     pub fn expire_again(&mut self, now: Instant, session: SessionId) {
         if self.expiring.remove(&session) {
-            self.due.insert((now, session));
+            self.look_by(session, now);
         }
     }
 
@@ -356,7 +378,7 @@ impl Replica {
     pub(crate) fn heard_of(&mut self, now: Now, session: SessionId) -> bool {
         match self.sessions.heard.get_mut(&session) {
             Some(heard) if !self.sessions.expiring.contains(&session) => {
-                *heard = now.instant;
+                heard.at = now.instant;
                 true
             }
             _ => false,
@@ -472,7 +494,9 @@ impl Replica {
                 return;
             }
             self.sessions.due.remove(&(at, session));
-            let Some(mut heard) = self.sessions.heard.get(&session).copied() else { continue };
+            let Some(mut heard) = self.sessions.heard.get(&session).filter(|h| h.due == at).map(|h| h.at) else {
+                continue;
+            };
             let Some((timeout_ms, owner)) = self.state.session(session).map(|s| (s.timeout_ms, s.owner)) else {
                 self.sessions.forget(session);
                 continue;
@@ -487,6 +511,9 @@ impl Replica {
             }
             let deadline = heard + self.lease(timeout_ms);
             if deadline > now.instant {
+                if let Some(heard) = self.sessions.heard.get_mut(&session) {
+                    heard.due = deadline;
+                }
                 self.sessions.due.insert((deadline, session));
                 continue;
             }

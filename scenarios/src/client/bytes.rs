@@ -15,6 +15,10 @@ pub(super) fn to_wire(request: &Request) -> wire::Request {
         }
         Request::Exists { path, watch } => wire::Request::Exists { path, watch },
         Request::GetData { path, watch } => wire::Request::GetData { path, watch },
+        // Some ask in the older way, which brings no stat.
+        Request::GetChildren { path, watch } if path.len().is_multiple_of(2) => {
+            wire::Request::GetChildren { path, watch }
+        }
         Request::GetChildren { path, watch } => wire::Request::GetChildren2 { path, watch },
         Request::Sync { path } => wire::Request::Sync { path },
         Request::Multi { ops } => wire::Request::Multi(
@@ -96,6 +100,7 @@ pub(super) fn from_wire(result: Result<wire::Response, i32>, reads: bool) -> Res
         Ok(wire::Response::Data { data: d, stat }) => {
             Reply { data: Some(data(d)), stat: Some(stat), ..Reply::default() }
         }
+        Ok(wire::Response::Children { children }) => Reply { children: Some(children), ..Reply::default() },
         Ok(wire::Response::Children2 { children, stat }) => {
             Reply { children: Some(children), stat: Some(stat), ..Reply::default() }
         }

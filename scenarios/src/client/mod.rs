@@ -539,6 +539,10 @@ impl Client {
                 self.send(c, Request::CloseSession);
                 return Some(Left::Closed);
             }
+            Operation::Vanish => {
+                self.forget_session();
+                return Some(Left::Move);
+            }
             Operation::Reconnect => return Some(Left::Move),
             Operation::Intrude => self.intrude().await,
             Operation::Silence { for_ms } => {
@@ -550,7 +554,10 @@ impl Client {
 
     fn part(&mut self, part: Part) -> MultiOp {
         match part {
-            Part::Create { path } => MultiOp::Create(self.create(path, false, false)),
+            Part::Create { path } => {
+                let create = self.create(path, false, false);
+                MultiOp::Create(Create { old: self.written.is_multiple_of(2), ..create })
+            }
             Part::Ephemeral { path } => MultiOp::Create(self.create(path, true, false)),
             Part::Container { path } => MultiOp::Create(Create { container: true, ..self.create(path, false, false) }),
             Part::Guarded { path, list } => MultiOp::Create(self.guarded(path, list)),
@@ -602,8 +609,9 @@ impl Client {
     /// Somebody else who knows the session's id but not its password.
     async fn intrude(&mut self) {
         let Some(mut stolen) = self.session.clone() else { return };
-        stolen.password = Data(vec![7; 16]);
         let node = 1 + self.dice.below(self.servers.len() as u64) as u8;
+        // What a client sends that has no session is as wrong as any other.
+        stolen.password = Data(vec![if node.is_multiple_of(2) { 0 } else { 7 }; 16]);
         let (request, handshake) = self.handshake(Some(&stolen));
         let client = self.id + INTRUDER;
         let greeted = self.env.timeout(Duration::from_millis(300), self.greet(client, node, request, handshake)).await;

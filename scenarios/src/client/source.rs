@@ -8,6 +8,9 @@ use synod_sim::Dice;
 /// More than the log's small segments echo; few enough that a snapshot in small chunks goes over in a second.
 const LARGE_BYTES_MAX: u64 = 9_000;
 
+/// Longer than the engine keeps in place.
+const LONG_NAME: usize = 170;
+
 /// Longer than containers are looked for.
 const REFILLED_AFTER_US_MAX: u64 = 250_000;
 
@@ -98,6 +101,7 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload, to_follow: &mut VecDe
         }
         "sync_get" => Operation::SyncGet { path },
         "set_get" => Operation::SetGet { path, conditional: dice.chance(0.4) },
+        "reopen" if dice.chance(0.4) => Operation::Vanish,
         "reopen" => Operation::Reopen,
         "reconnect" if dice.chance(0.3) => {
             to_follow.extend(impatient(dice, key, workload));
@@ -148,7 +152,7 @@ fn chosen(dice: &mut Dice, mix: &Mix, workload: &Workload, to_follow: &mut VecDe
 
 /// Paths that no node may have, or that nobody may change, and lifetimes that none can have.
 fn strange(dice: &mut Dice) -> Operation {
-    const PATHS: [&str; 18] = [
+    const PATHS: [&str; 22] = [
         "",
         "k0",
         "/k0/",
@@ -165,6 +169,10 @@ fn strange(dice: &mut Dice) -> Operation {
         "/k\u{e000}",
         "/k\u{f8ff}",
         "/k\u{fff0}",
+        "/k\u{10000}",
+        "/k\u{1f511}",
+        "/zookeeper/config",
+        "/zookeeper",
         "/",
         "/zookeeper/quota",
     ];
@@ -179,7 +187,9 @@ fn strange(dice: &mut Dice) -> Operation {
         6 => Operation::Container { path },
         _ => {
             let ttl_ms = [0, 1 << 40, (1 << 40) - 1][dice.below(3) as usize];
-            Operation::Timed { path: "/t9".into(), ttl_ms, sequential: dice.chance(0.5) }
+            // The name of a sequential node may be its counter alone.
+            let (path, sequential) = [("/t9", false), ("/t9", true), ("/q/", true)][dice.below(3) as usize];
+            Operation::Timed { path: path.into(), ttl_ms, sequential }
         }
     }
 }
@@ -281,13 +291,24 @@ fn rare(dice: &mut Dice, path: String, key: u64) -> Operation {
 }
 
 fn itself_or_child(dice: &mut Dice, path: String) -> String {
-    if dice.chance(0.3) { format!("{path}/c{}", dice.below(4)) } else { path }
+    if dice.chance(0.3) { child(dice, path) } else { path }
+}
+
+/// A child, one with a long name, or a node deeper down.
+fn child(dice: &mut Dice, path: String) -> String {
+    match dice.below(8) {
+        n @ 0..=2 => format!("{path}/c{n}"),
+        n @ 3..=4 => format!("{path}/{}{n}", "x".repeat(LONG_NAME)),
+        5 => format!("{path}/c0/d"),
+        6 => format!("{path}/c0/d/e"),
+        _ => format!("{path}/c0/d/e/f"),
+    }
 }
 
 fn any_node(dice: &mut Dice, path: String, key: u64) -> String {
     match dice.below(6) {
         0 => format!("/e{key}"),
-        1 => format!("{path}/c{}", dice.below(4)),
+        1 => child(dice, path),
         _ => path,
     }
 }

@@ -72,6 +72,8 @@ pub enum Operation {
     },
     /// The session ends and a new one begins.
     Reopen,
+    /// The client is gone for good, without a word; another begins in its place.
+    Vanish,
     /// The connection ends and the session goes on elsewhere.
     Reconnect,
     /// A resume with a wrong password.
