@@ -119,7 +119,9 @@ impl<P: Payload> Raft<P> {
     /// Ends a step: one write, and a word if role, term or leader changed.
     fn finish(&mut self, announced: (Role, Term, Option<NodeId>), out: &mut Vec<Output<P>>) {
         self.write(out);
-        self.log.free_some();
+        if !self.config.mutants.on(Mutant::RaftNeverFrees) {
+            self.log.free_some();
+        }
         if announced != (self.role, self.hard_state.term, self.leader) {
             let (role, term, leader) = (self.role, self.hard_state.term, self.leader);
             out.push(Output::RoleChanged { role, term, leader });
@@ -289,7 +291,9 @@ impl<P: Payload> Raft<P> {
         if !self.config.mutants.on(Mutant::RaftStaleAppendAck) {
             self.progress = BTreeMap::new();
         }
-        self.transfer = None;
+        if !self.config.mutants.on(Mutant::RaftKeepsTransfer) {
+            self.transfer = None;
+        }
     }
 
     /// Sends what does not rest on anything durable.

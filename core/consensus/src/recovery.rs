@@ -89,7 +89,8 @@ impl<P: Payload> Raft<P> {
         if let Some(progress) = self.progress.get_mut(&from) {
             progress.recovering = true;
         }
-        if matches!(self.standing, Standing::Recovering { .. }) {
+        let vouches = self.config.mutants.on(Mutant::RaftRecoveringVouches);
+        if matches!(self.standing, Standing::Recovering { .. }) && !vouches {
             return;
         }
         let knows = self.hard_state != HardState::default() || self.log.last_index() > Index(0);

@@ -74,6 +74,10 @@ impl<P: Payload> Raft<P> {
             };
             let (entries, bytes) =
                 self.log.slice(next, self.log.last_index(), limits.append_entries_max, limits.append_bytes_max);
+            let too_large = entries.len() == 1 && bytes > limits.append_bytes_max;
+            if too_large && self.config.mutants.on(Mutant::RaftLargeWaits) {
+                return;
+            }
             match &mut progress.feed {
                 Feed::Probe { paused } => *paused = true,
                 _ => progress.sent(entries.last().map_or(next.prev(), |entry| entry.index), bytes),
@@ -124,7 +128,8 @@ impl<P: Payload> Raft<P> {
         }
         let Some(progress) = self.progress.get_mut(&from) else { return };
         progress.active = true;
-        progress.recovering = recovering;
+        let kept = progress.recovering && self.config.mutants.on(Mutant::RaftRecoveringForEver);
+        progress.recovering = recovering || kept;
         progress.acknowledged(matched);
         if !recovering {
             progress.round = progress.round.max(round);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod_env::{Listener, Stream};
 use synod_replica::{ConnectionId, Input, Now, Request};
+use synod_types::{Mutant, Mutants};
 use synod_zookeeper::{Action, Protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -43,6 +44,9 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Box<dyn Listener>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed on the client address");
+                if shared.config.mutants.on(Mutant::NodeAcceptEnds) {
+                    return;
+                }
                 shared.env.sleep(Duration::from_millis(100)).await;
             }
         }
@@ -52,9 +56,10 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Box<dyn Listener>) {
 fn admit(shared: &Arc<Shared>, stream: &dyn Stream) -> Option<(ConnectionId, Arc<Notify>)> {
     let address = stream.peer_addr();
     let mut core = shared.lock();
-    let limit = shared.config.connections_per_address_max;
-    let full = shared.config.connections_max > 0 && core.clients.len() >= shared.config.connections_max;
-    if full || limit > 0 && core.clients.values().filter(|c| c.address.ip() == address.ip()).count() >= limit {
+    let more = usize::from(shared.config.mutants.on(Mutant::NodeLimitByOne));
+    let limit = shared.config.connections_per_address_max + more;
+    let full = shared.config.connections_max > 0 && core.clients.len() >= shared.config.connections_max + more;
+    if full || limit > more && core.clients.values().filter(|c| c.address.ip() == address.ip()).count() >= limit {
         core.figures.connections_refused += 1;
         return None;
     }
@@ -168,7 +173,7 @@ impl Core {
             self.figures.received += 1;
             match action {
                 Action::Request { tag, request } => {
-                    if !matches!(request, Request::Ping) {
+                    if !matches!(request, Request::Ping) || shared.config.mutants.on(Mutant::NodePingsPileUp) {
                         client.since.push_back(now.instant);
                     }
                     self.step(shared, now, Input::Request { connection: id, tag, request });
@@ -208,7 +213,10 @@ impl Core {
     }
 
     /// Ends connections that never asked for a session.
-    pub fn sweep(&mut self, now: Now) {
+    pub fn sweep(&mut self, now: Now, mutants: Mutants) {
+        if mutants.on(Mutant::NodeSilentStays) {
+            return;
+        }
         for client in self.clients.values_mut() {
             if client.protocol.in_handshake() && now.instant.since(client.opened_at) > HANDSHAKE_PATIENCE {
                 client.broken = true;

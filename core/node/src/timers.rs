@@ -71,7 +71,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             if next_tick <= now.instant {
                 core.step(&shared, now, Input::Tick);
-                core.sweep(now);
+                core.sweep(now, shared.config.mutants);
                 next_tick = now.instant + tick;
             }
             let earliest = core.timers.deadlines.values().min().copied();

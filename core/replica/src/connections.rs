@@ -359,11 +359,12 @@ impl Replica {
         for slot in &c.queue {
             match slot {
                 Slot::Write { request, .. } => drop(self.waiting.remove(request)),
+                Slot::Sync { .. } if self.config.mutants.on(Mutant::ReplicaSyncOutlives) => {}
                 Slot::Sync { context, .. } => drop(self.waiting.remove(context)),
                 _ => {}
             }
         }
-        self.watches.forget(connection);
+        self.watches.forget(connection, self.config.mutants);
         if let Some(session) = c.session
             && self.sessions.attached.get(&session) == Some(&connection)
         {

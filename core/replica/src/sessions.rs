@@ -269,7 +269,8 @@ impl Replica {
     /// A question was answered with what was committed then; whether it was that one.
     pub(crate) fn leads_still(&mut self, now: Now, context: u64, commit: Index, out: &mut Vec<Output>) -> bool {
         let Some((_, signs)) = self.sessions.confirming.take_if(|(asked, _)| *asked == context) else { return false };
-        self.sessions.confirmed_at = self.sessions.asked_at;
+        let late = self.config.mutants.on(Mutant::SessionLeaderTrusts);
+        self.sessions.confirmed_at = if late { now.instant } else { self.sessions.asked_at };
         for sign in signs {
             self.confirm(sign, commit, out);
         }
@@ -317,7 +318,10 @@ impl Replica {
         if self.role == Role::Leader || self.sessions.report.is_some() {
             return;
         }
-        let mut sessions: Vec<SessionId> = std::mem::take(&mut self.sessions.left).into_keys().collect();
+        let mut sessions: Vec<SessionId> = self.sessions.left.keys().copied().collect();
+        if !self.config.mutants.on(Mutant::SessionLeftForEver) {
+            self.sessions.left.clear();
+        }
         let mut pings = Vec::new();
         for (id, c) in &mut self.connections {
             if let Some(tag) = c.ping.take() {
@@ -415,7 +419,8 @@ impl Replica {
             return;
         }
         let Some(report) = self.sessions.report.take() else { return };
-        self.trust(commit, report.sent_at);
+        let late = self.config.mutants.on(Mutant::SessionTrustsAnswer);
+        self.trust(commit, if late { now.instant } else { report.sent_at });
         let zxid = self.state.zxid();
         let more = self.connections.values().any(|c| c.ping.is_some());
         let answers_all = self.config.mutants.on(Mutant::SessionEndingAnswered);

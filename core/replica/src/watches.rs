@@ -153,9 +153,12 @@ impl Watches {
         any
     }
 
-    pub fn forget(&mut self, connection: ConnectionId) {
-        for table in [&mut self.data, &mut self.child, &mut self.persistent, &mut self.recursive] {
+    pub fn forget(&mut self, connection: ConnectionId, mutants: Mutants) {
+        for table in [&mut self.data, &mut self.child, &mut self.persistent] {
             table.forget(connection);
+        }
+        if !mutants.on(Mutant::WatchOutlives) {
+            self.recursive.forget(connection);
         }
     }
 

@@ -116,10 +116,19 @@ impl Bench {
     }
 
     fn connect(&mut self, connection: u64, resume: Option<SessionGranted>) -> Option<SessionGranted> {
+        self.connect_for(connection, resume, TIMEOUT_MS)
+    }
+
+    fn connect_for(
+        &mut self,
+        connection: u64,
+        resume: Option<SessionGranted>,
+        timeout_ms: u32,
+    ) -> Option<SessionGranted> {
         self.step(Input::Connect {
             connection: ConnectionId(connection),
             resume: resume.map(|granted| (granted.session, granted.password)),
-            timeout_ms: TIMEOUT_MS,
+            timeout_ms,
             zxid_seen: Zxid(0),
             identities: Arc::from([who("ip", "10.0.0.9")]),
             entropy: [connection, 2, 3],
@@ -234,6 +243,19 @@ fn a_session_ends_when_nothing_was_heard_of_it_and_takes_its_nodes_along() {
     assert_eq!((bench.closed(1), bench.closed(2)), (Some("the session ended"), None));
     bench.ask(2, 20, read("/e", false));
     assert_eq!(bench.replies(2), [(20, Err(ErrorCode::NoNode))]);
+}
+
+#[test]
+fn a_session_that_is_resumed_with_a_shorter_timeout_ends_sooner() {
+    let mut bench = Bench::new(1);
+    let granted = bench.connect(1, None).unwrap();
+    bench.pass(100);
+    let resumed = bench.connect_for(2, Some(granted), TIMEOUT_MS / 4).unwrap();
+    assert_eq!((resumed.session, resumed.timeout_ms), (granted.session, TIMEOUT_MS / 4));
+    bench.pass(u64::from(TIMEOUT_MS) / 4 - 100);
+    assert!(bench.replica.state().session(granted.session).is_some());
+    bench.pass(200);
+    assert_eq!(bench.replica.state().session(granted.session), None);
 }
 
 #[test]

@@ -131,6 +131,7 @@ impl State {
                 let expires = matches!(proposal.command, Command::ExpireSession { .. });
                 match self.owned(*session, *owner) {
                     Err(ErrorCode::SessionMoved) if expires && self.planted.on(Mutant::SessionExpiryNoOwner) => {}
+                    Err(ErrorCode::SessionMoved) if !expires && self.planted.on(Mutant::SessionCloseNoOwner) => {}
                     owned => owned?,
                 }
                 self.end_session(*session, time_ms, events);

@@ -205,6 +205,10 @@ impl Transaction<'_> {
         let (key, node) = self.permitted(author, path, perms::ADMIN)?;
         expect_version(version, node.aversion)?;
         let acl = acl.acquire(self.tree);
+        if self.planted.on(Mutant::StateListOutlives) {
+            let old = self.tree.at(&key).map(|node| node.acl.entries().clone()).unwrap_or_default();
+            self.tree.acquire_acl(&old);
+        }
         let stat = self.tree.replace_acl(&key, acl, |node| node.aversion = node.aversion.wrapping_add(1));
         Ok(Written::Set { stat: stat.ok_or(ErrorCode::NoNode)? })
     }

@@ -75,7 +75,7 @@ pub async fn inspect(env: &Env, folder: &Path, options: Option<Options>) -> Resu
     let mut headers = Vec::new();
     for path in listing.segments.values() {
         let file = env.disk.open(path, OpenMode::Read).await.map_err(disk("open", path))?;
-        headers.push((path, read_header(file.as_ref()).await, file));
+        headers.push((path, read_header(file.as_ref(), Mutants::NONE).await, file));
     }
     let ends: Vec<_> =
         headers.iter().filter_map(|(_, header, _)| header.as_ref()).map(|h| (h.previous, h.previous_end)).collect();

@@ -79,7 +79,7 @@ async fn open_segment(
     options: &Options,
 ) -> Result<(Box<dyn File>, Option<Header>), Error> {
     let file = env.disk.open(path, mode).await.map_err(disk("open", path))?;
-    let header = read_header(file.as_ref()).await;
+    let header = read_header(file.as_ref(), options.mutants).await;
     if let Some(header) = &header {
         check_identity(path, &header.identity, options)?;
     }

@@ -71,9 +71,10 @@ pub(crate) async fn read_full(file: &dyn File, offset: u64, len: u64) -> io::Res
 }
 
 /// The head of a segment from either copy.
-pub(crate) async fn read_header(file: &dyn File) -> Option<Header> {
+pub(crate) async fn read_header(file: &dyn File, mutants: Mutants) -> Option<Header> {
     let pages = read_lossy(file, 0, 2 * PAGE).await;
-    Header::parse(&pages).or_else(|| Header::parse(pages.get(PAGE as usize..)?))
+    let second = || Header::parse(pages.get(PAGE as usize..)?);
+    Header::parse(&pages).or_else(|| if mutants.on(Mutant::StoreSecondHead) { None } else { second() })
 }
 
 /// Reads a segment. `must_end` is where the next segment says that it ends; `None` for the last one. `visit` gets each

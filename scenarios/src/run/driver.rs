@@ -264,7 +264,8 @@ impl Driver<'_> {
         config.mutants = self.mutants;
         let astray =
             |i: &usize| matches!(self.plan.faults[*i].what, What::MisdirectReads { node: of, .. } if of == node);
-        if self.active.iter().any(astray) {
+        let astray = self.active.iter().any(astray);
+        if astray {
             self.watcher.disk_lost(node);
         }
         // It finds out now, whatever ended it; or later, if its disk shows what is not durable.
@@ -310,7 +311,8 @@ impl Driver<'_> {
                     refused.lock().expect("not poisoned").insert(node);
                     (error.to_string(), watcher.raised() > supported)
                 }
-                Err(error) => (error.to_string(), error.is_disk()),
+                // Read right once and wrong the next time: it does not start, and may the next time.
+                Err(error) => (error.to_string(), error.is_disk() || astray),
             };
             watcher.ended(node);
             ended.lock().expect("not poisoned").push((node, why.0, why.1));

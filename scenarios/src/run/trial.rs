@@ -22,6 +22,8 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(10);
 /// not understand it does not wait for. A little more, for the weather.
 const SILENCE_MAX: Duration = Duration::from_secs(10 + 3);
 const NONSENSE_MAX: Duration = Duration::from_secs(5);
+/// A session ends so long after its timeout at most: clocks drift, and its end is a write.
+const SESSION_END_MAX: Duration = Duration::from_secs(2);
 /// Strangers come to so many of a hundred runs, and so many more of them than there is room for.
 const STRANGERS_PERCENT: u64 = 20;
 const EXCESS: usize = 3;
@@ -86,7 +88,9 @@ impl Driver<'_> {
         let mut findings = self.clients_go().await;
         if dice.below(100) < STRANGERS_PERCENT {
             let node = 1 + dice.below(self.plan.cluster.nodes.into()) as u8;
+            let went = self.world.now();
             findings.extend(self.strangers_come(node).await);
+            findings.extend(self.sessions_end(went).await);
         }
         findings.extend(self.members_fail(dice).await);
         findings
@@ -141,6 +145,23 @@ impl Driver<'_> {
             findings.push(Finding::safety("status", "limit", format!("member {node}"), sentence));
         }
         findings
+    }
+
+    /// Sessions of clients that have gone end in their time.
+    async fn sessions_end(&self, went: Instant) -> Vec<Finding> {
+        let gone = self.world.now().since(went);
+        let answers = self.answers().await;
+        let stays = |said: &Status| {
+            let over = |timeout_ms: u32| Duration::from_millis(timeout_ms.into()) + SESSION_END_MAX < gone;
+            let (id, timeout_ms) = said.sessions.iter().find(|(_, timeout_ms)| over(**timeout_ms))?;
+            let sentence = format!(
+                "{:.3} s after all clients had gone member {} had session {id:#x}, whose timeout is {timeout_ms} ms",
+                gone.as_secs_f64(),
+                said.node
+            );
+            Some(Finding::safety("status", "session_stays", "session", sentence).severity(Severity::Liveness))
+        };
+        answers.values().flatten().find_map(stays).into_iter().collect()
     }
 
     /// Strangers say something each, all at once. How long it took until the member ended each connection, and what it
