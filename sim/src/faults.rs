@@ -262,7 +262,7 @@ impl World {
         self.shared.with(|kernel| kernel.host(host.0).disk.room = Some(bytes));
     }
 
-    /// The next reads come from a wrong place of their file.
+    /// So many of the next reads come from a wrong place of their file.
     pub fn misdirect_reads(&self, host: Host, times: u32) {
         self.shared.with(|kernel| kernel.host(host.0).disk.misdirected_reads = times);
     }
