@@ -350,7 +350,7 @@ fn without_planted_bugs_the_table_says_why() {
 fn what_failed_has_a_page_of_its_own() {
     let folder = Folder::new("failed");
     let (json, html) = (folder.path("c.json"), folder.path("c.html"));
-    let bug = ["--mutant", "watch.fires_twice"];
+    let bug = ["--mutant", "raft.ack_before_durable"];
     let output = sim(&[&["run", "--seeds", "6", "--json", &json, "--html", &html], &bug[..], SHORT].concat());
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     let campaign = folder.campaign("c.json");
