@@ -169,7 +169,7 @@ impl Replica {
         let place = config.voters.iter().position(|v| *v == config.id).unwrap_or_default() as u64;
         let stagger = config.snapshot_entries / config.voters.len().max(1) as u64 * place;
         let mut replica = Replica {
-            sessions: Sessions::new(now.instant),
+            sessions: Sessions::new(now.instant, config.incarnation),
             config,
             raft,
             state,

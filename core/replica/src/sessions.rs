@@ -87,7 +87,8 @@ enum Sign {
 }
 
 impl Sessions {
-    pub fn new(now: Instant) -> Sessions {
+    /// The numbers of reports begin at a random one: what answers those of an earlier incarnation must not answer these.
+    pub fn new(now: Instant, incarnation: u64) -> Sessions {
         Sessions {
             attached: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -101,7 +102,7 @@ impl Sessions {
             signs: Vec::new(),
             confirming: None,
             asked_at: now,
-            reports: 0,
+            reports: incarnation >> 1,
             reported_at: now,
             heard: BTreeMap::new(),
             due: BTreeSet::new(),

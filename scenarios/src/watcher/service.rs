@@ -33,9 +33,8 @@ impl Service {
     pub fn hears(&mut self, from: NodeId, message: &PeerMessage, voters: usize) {
         match message {
             PeerMessage::TouchReply { sequence, .. } => {
-                if let Some(at) = self.reports.get(sequence) {
-                    self.confirmed = self.confirmed.max(*at);
-                }
+                let Some(at) = self.reports.get(sequence) else { return };
+                self.confirmed = self.confirmed.max(*at);
                 self.reports = self.reports.split_off(sequence);
             }
             PeerMessage::Raft(Message {
