@@ -49,8 +49,10 @@ pub struct Watched {
     services: BTreeMap<u8, Service>,
     /// Entries that each member has dropped from its log and not freed.
     pub garbage: BTreeMap<u8, usize>,
-    /// To whom each member was asked to hand over in its reign.
-    heirs: BTreeMap<u8, BTreeSet<u8>>,
+    /// To whom each member was asked to hand over in its reign, and when.
+    heirs: BTreeMap<u8, BTreeMap<u8, Instant>>,
+    /// Members that were asked to stop: who leads then chooses an heir.
+    stopping: BTreeSet<u8>,
     /// Latest figures of each member.
     pub members: BTreeMap<u8, Seen>,
     /// The log as applied, and the digest after each entry.
@@ -225,7 +227,13 @@ impl Watcher {
 
     /// A member is asked to hand over.
     pub fn hands_over(&self, node: u8, to: u8) {
-        self.lock().heirs.entry(node).or_default().insert(to);
+        let now = self.world.now();
+        self.lock().heirs.entry(node).or_default().insert(to, now);
+    }
+
+    /// A member is asked to stop.
+    pub fn stops(&self, node: u8) {
+        self.lock().stopping.insert(node);
     }
 
     /// The newest cluster version that was proposed.

@@ -57,7 +57,8 @@ pub(crate) struct Disk {
     /// Reads and writes that will go to the wrong place.
     pub misdirected_reads: u32,
     pub misdirected_writes: u32,
-    /// Writes that go where they should before the next one that does not.
+    /// Reads and writes that go where they should before the next one that does not.
+    straight_reads: u32,
     straight: u32,
     pub plug: Plug,
 }
@@ -109,6 +110,7 @@ impl Disk {
             room: None,
             misdirected_reads: 0,
             misdirected_writes: 0,
+            straight_reads: 0,
             straight: 0,
             plug: Plug::In,
         }
@@ -258,9 +260,12 @@ impl Disk {
 impl Disk {
     pub fn read(&mut self, file: u64, mut offset: u64, len: usize, effects: &mut Effects) -> io::Result<Bytes> {
         let held = self.inode(file)?.content.len();
-        // Not always the first, which are of the heads.
-        if self.misdirected_reads > 0 && offset < held && self.dice.chance(0.5) {
+        if self.straight_reads > 0 {
+            self.straight_reads -= 1;
+        } else if self.misdirected_reads > 0 && offset < held && self.dice.chance(0.5) {
+            // Not always the first, which are of the heads; never what is there twice.
             self.misdirected_reads -= 1;
+            self.straight_reads = STRAIGHT;
             offset = self.elsewhere(offset, held);
             effects.push("misdirected read");
         }

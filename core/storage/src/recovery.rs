@@ -3,7 +3,7 @@
 use crate::error::disk;
 use crate::layout::{Header, Identity, Name};
 use crate::replay::Replay;
-use crate::scan::{CHUNK, Ending, Scan, read_full, read_header, scan};
+use crate::scan::{Ending, Scan, read_again, read_header, scan};
 use crate::{Error, Options, Tail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -202,10 +202,13 @@ async fn read_segment(
     replay: &mut Replay,
 ) -> Result<Scan, Error> {
     let file = env.disk.open(path, OpenMode::Write).await.map_err(disk("open", path))?;
+    let mut starts = Vec::new();
+    let mut visit = |at, record| {
+        starts.push(at);
+        replay.apply(&record, options.mutants)
+    };
     let scanned =
-        scan(file.as_ref(), header, must_end, options.mutants, &mut |_, record| replay.apply(&record, options.mutants))
-            .await
-            .map_err(disk("read", path))?;
+        scan(file.as_ref(), header, must_end, options.mutants, &mut visit).await.map_err(disk("read", path))?;
     if !scanned.restored.is_empty() {
         env.sometimes("storage: records were restored from their echo");
         file.write_sync(scanned.restored.clone()).await.map_err(disk("restore", path))?;
@@ -213,12 +216,11 @@ async fn read_segment(
     if must_end.is_none() && !options.mutants.on(Mutant::StoreTrustPageCache) {
         // The last flush may be in the page cache only, after a sync that failed: then a sync would lie, a new write
         // does not.
-        let mut at = scanned.echoes.last().map_or(header.records_at(), |echo| echo.start);
-        while at < scanned.end {
-            let bytes = read_full(file.as_ref(), at, CHUNK.min(scanned.end - at)).await.map_err(disk("read", path))?;
-            let length = bytes.len() as u64;
-            file.write_sync(vec![(at, bytes)]).await.map_err(disk("write again", path))?;
-            at += length.max(1);
+        let flush = scanned.echoes.last().map_or(header.records_at(), |echo| echo.start);
+        if let Some(at) = starts.into_iter().find(|at| *at >= flush) {
+            let records = read_again(file.as_ref(), header, at, scanned.end, options.mutants);
+            let records = records.await.map_err(disk("read again", path))?;
+            file.write_sync(vec![(at, records)]).await.map_err(disk("write again", path))?;
         }
     }
     Ok(scanned)

@@ -70,6 +70,26 @@ pub(crate) async fn read_full(file: &dyn File, offset: u64, len: u64) -> io::Res
     Ok(out.freeze())
 }
 
+/// Records that were read before, to be written again. A read that brings something else must not end up on the disk.
+pub(crate) async fn read_again(
+    file: &dyn File,
+    header: &Header,
+    from: u64,
+    to: u64,
+    mutants: Mutants,
+) -> io::Result<Bytes> {
+    let bytes = read_full(file, from, to.saturating_sub(from)).await?;
+    let mut at = from;
+    while at < to {
+        let place = Place { generation: header.salt, offset: at };
+        let Next::Record { next, .. } = next_record(&bytes, from, place, mutants) else {
+            return Err(io::Error::other(format!("the record at byte {at} was good before, and is not")));
+        };
+        at = next;
+    }
+    Ok(bytes)
+}
+
 /// The head of a segment from either copy.
 pub(crate) async fn read_header(file: &dyn File, mutants: Mutants) -> Option<Header> {
     let pages = read_lossy(file, 0, 2 * PAGE).await;

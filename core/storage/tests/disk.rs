@@ -170,6 +170,33 @@ fn an_echo_in_the_place_of_another() {
     assert!(matches!(recovered.tail, Tail::Damaged { .. }), "{:?}", recovered.tail);
 }
 
+/// A start reads the last flush twice: to know it, and to write it again. What one read brings from elsewhere must not be
+/// written.
+#[test]
+fn what_is_written_again_is_what_was_read_before() {
+    let mut unnoticed = 0;
+    for after in 0..9 {
+        let (machine, env) = Machine::new(1);
+        let (mut storage, segment) = log(&env, 2);
+        // Longer than an echo, which would mend it.
+        let mut long = Batch::new();
+        long.entry(Term(1), Index(3), &[7; 9_000]);
+        block_on(storage.append(&mut long)).unwrap();
+        drop(storage);
+        machine.misread(&segment, after);
+        let first = block_on(Storage::open(&env, Path::new("/data"), suite::options(Mutants::NONE)));
+        if first.is_ok_and(|(_, recovered)| matches!(recovered.tail, Tail::Damaged { .. })) {
+            // It knows, and asks the others.
+            continue;
+        }
+        unnoticed += 1;
+        let recovered = recover(&env);
+        assert!(!matches!(recovered.tail, Tail::Damaged { .. }), "after {after} reads: {:?}", recovered.tail);
+        assert_eq!(recovered.entries.len(), 3, "after {after} reads");
+    }
+    assert!(unnoticed > 1, "{unnoticed}");
+}
+
 #[test]
 fn unreadable_places() {
     let records = 8192 + 2 * 8192;

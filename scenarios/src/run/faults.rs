@@ -271,8 +271,7 @@ impl Driver<'_> {
             }
             self.down_until.entry(node).or_insert(now + RESTART_DELAY);
             if let Some(asked) = self.stops.get(&node) {
-                // A leader that stops chooses an heir.
-                (1..=self.plan.cluster.nodes).for_each(|to| self.watcher.hands_over(node, to));
+                self.watcher.stops(node);
                 asked.notify_one();
             }
         }

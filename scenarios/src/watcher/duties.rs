@@ -13,6 +13,9 @@ use synod_types::{Instant, Term};
 /// hears may be late.
 const DEPOSED_MAX: u32 = 6;
 
+/// What a member is asked it hears within so long, once it is awake.
+const HEARD_LATE: Duration = Duration::from_secs(1);
+
 /// How old an answer to a read may be, in halves of election timeouts.
 const AGE_MAX: u32 = 7;
 
@@ -108,15 +111,19 @@ impl Watched {
             let Output::Send { to, message: PeerMessage::Raft(Message { body: Body::TimeoutNow, .. }) } = output else {
                 continue;
             };
-            if !self.heirs.get(&node).is_some_and(|heirs| heirs.contains(&to.0)) {
+            let chosen = self.stopping.contains(&node);
+            if !chosen && !self.heirs.get(&node).is_some_and(|heirs| heirs.contains_key(&to.0)) {
                 let at = now.0 as f64 / 1e9;
                 let sentence =
                     format!("at {at:.6} s member {node} hands over to member {}, as nobody asked it to", to.0);
                 self.findings.push(Finding::safety("replica", "other_heir", format!("member {node}"), sentence));
             }
         }
-        if !leads {
-            self.heirs.remove(&node);
+        // Who was asked while it stood still hears of it late.
+        let late = |at: Instant| now.since(at) <= HEARD_LATE;
+        if !leads && !self.woke_at.get(&node).is_some_and(|woke| late(*woke)) {
+            let heirs = self.heirs.entry(node).or_default();
+            heirs.retain(|_, asked| late(*asked));
         }
     }
 

@@ -9,6 +9,7 @@ impl Watcher {
     /// A member starts with a program: what it supports the others hear before it has done anything else.
     pub fn starts(&self, node: u8, supported: u32) {
         let mut watched = self.lock();
+        watched.stopping.remove(&node);
         let most = watched.supported.entry(node).or_default();
         *most = supported.max(*most);
     }

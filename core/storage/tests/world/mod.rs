@@ -28,6 +28,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 struct Inode {
     /// Where reads fail.
     unreadable: Option<std::ops::Range<usize>>,
+    /// After so many reads more one comes from a page further on.
+    astray_in: Option<u32>,
     /// Shared until they differ: many states of a disk are looked at.
     durable: Arc<Vec<u8>>,
     current: Arc<Vec<u8>>,
@@ -154,6 +156,13 @@ impl Machine {
         let mut state = self.state.lock().unwrap();
         let inode = state.current[path];
         state.inodes[inode].unreadable = Some(place);
+    }
+
+    /// After so many reads of a file one comes from elsewhere.
+    pub fn misread(&self, path: &Path, after: u32) {
+        let mut state = self.state.lock().unwrap();
+        let inode = state.current[path];
+        state.inodes[inode].astray_in = Some(after);
     }
 }
 
@@ -306,7 +315,10 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 impl File for Opened {
     fn read_at(&self, offset: u64, len: usize) -> BoxFuture<'_, io::Result<Bytes>> {
         let read = self.operate(|inode| {
-            let start = (offset as usize).min(inode.current.len());
+            let astray = inode.astray_in == Some(0);
+            inode.astray_in = inode.astray_in.and_then(|left| left.checked_sub(1));
+            let offset = offset as usize + if astray { 4096 } else { 0 };
+            let start = offset.min(inode.current.len());
             let end = (start + len).min(inode.current.len());
             match &inode.unreadable {
                 Some(place) if start < place.end && place.start < end => Err(io::Error::other("bad sector")),
