@@ -65,7 +65,7 @@ impl Driver<'_> {
         let concerned = |n: &u8| *n == node || *n == leader;
         let hampered = self.active.iter().map(|i| &self.plan.faults[*i].what).any(|what| {
             let slows = matches!(what, What::Delay { .. } | What::Loss { .. } | What::SlowLink { .. });
-            let breaks = matches!(what, What::Corrupt { .. } | What::Flap { .. });
+            let breaks = matches!(what, What::Corrupt { .. } | What::Flap { .. } | What::AcceptFails { .. });
             (slows || breaks) && what.members().iter().any(concerned)
         });
         let (host, peer) = (self.host(node), self.host(leader));
