@@ -42,7 +42,8 @@ pub(super) fn truncated(member: &Member, committed: &CommittedLog, seen: &Observ
     let first = from.max(seen.snapshot.next());
     let (held, decided) = (member.entry(first), committed.entries.get(&first.0));
     match (held, decided) {
-        (Some((term, _)), Some(entry)) if term == entry.term => {
+        // A leader of an earlier term than the one in which it was decided may not have it, and its word may come late.
+        (Some((term, _)), Some(entry)) if term == entry.term && seen.term >= entry.in_term => {
             let what = format!("drops index {}, which is committed", first.0);
             Err(broken("durable_log", "dropped", seen, what))
         }

@@ -170,6 +170,8 @@ struct Committed {
     payload: u128,
     by: NodeId,
     at_ns: u64,
+    /// The term in which it was decided.
+    in_term: Term,
 }
 
 /// The committed log as far as it is remembered.

@@ -26,7 +26,7 @@ impl StateMachineSafety {
                 let what = format!("commit index {} is beyond its log", seen.commit.0);
                 return Err(broken("state_machine_safety", "commit_beyond_log", seen, what));
             };
-            let now = Committed { term, payload, by: seen.node, at_ns: seen.at_ns };
+            let now = Committed { term, payload, by: seen.node, at_ns: seen.at_ns, in_term: seen.term };
             let first = committed.entries.entry(index).or_insert(now);
             if (first.term, first.payload) != (term, payload) {
                 let what = format!(
