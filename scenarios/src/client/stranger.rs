@@ -7,7 +7,7 @@ use std::time::Duration;
 use synod_env::{Env, Stream};
 use synod_types::peer::Greeting;
 use synod_types::version::CLUSTER_VERSION;
-use synod_types::{Instant, NodeId};
+use synod_types::NodeId;
 use synod_wire::peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -38,11 +38,7 @@ pub async fn says(env: &Env, address: SocketAddr, what: &[u8], patience: Duratio
     stream.write_all(what).await?;
     stream.flush().await?;
     let ended = env.timeout(patience, ends(&mut *stream)).await.is_ok();
-    Ok(ended.then(|| since(env, begin)))
-}
-
-fn since(env: &Env, begin: Instant) -> Duration {
-    env.now().since(begin)
+    Ok(ended.then(|| env.now().since(begin)))
 }
 
 async fn ends(stream: &mut dyn Stream) {
