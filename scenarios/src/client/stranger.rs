@@ -5,9 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use synod_env::{Env, Stream};
+use synod_types::NodeId;
 use synod_types::peer::Greeting;
 use synod_types::version::CLUSTER_VERSION;
-use synod_types::NodeId;
 use synod_wire::peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
