@@ -113,12 +113,10 @@ fn of_raft(message: &raft::Message<Arc<Proposal>>) -> (&'static str, String) {
         Body::ReadIndex { context } => ("read index", format!("question {context}, term {term}")),
         Body::ReadIndexReply { context, index } => ("read index reply", format!("question {context}: {}", index.0)),
         Body::Probe { .. } => ("probe", "who knows me?".into()),
-        Body::ProbeReply { term, knows, fresh, .. } => {
-            let what = if *fresh { "I am new as well" } else { "" };
-            ("probe reply", format!("term {}, {}{what}", term.0, if *knows { "I have a history" } else { "" }))
-        }
-        Body::Recovering { above, .. } => {
-            ("recovering", format!("only a leader above term {} restores my vote", above.0))
+        Body::ProbeReply { knows, barrier, .. } => {
+            let what = if *knows { "I have a history" } else { "I am new as well" };
+            let barrier = barrier.map_or(String::new(), |i| format!(", index {} restores your vote", i.0));
+            ("probe reply", format!("term {term}, {what}{barrier}"))
         }
     }
 }

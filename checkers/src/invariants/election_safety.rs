@@ -7,10 +7,10 @@ use synod_types::{NodeId, Term};
 /// Terms that are remembered.
 const TERMS_MAX: usize = 1024;
 
-/// Who led which term, as member and incarnation, and since when: a member that restarts does not lead its old term again.
+/// Who led which term, as member and incarnation: a member that restarts does not lead its old term again.
 #[derive(Default)]
 pub(super) struct ElectionSafety {
-    leaders: BTreeMap<Term, (NodeId, u64, u64)>,
+    leaders: BTreeMap<Term, (NodeId, u64)>,
 }
 
 impl ElectionSafety {
@@ -19,18 +19,13 @@ impl ElectionSafety {
         self.leaders.last_key_value().map(|(term, _)| *term).unwrap_or_default()
     }
 
-    /// When that term got its leader, nanoseconds, if it is remembered.
-    pub fn since_ns(&self, term: Term) -> Option<u64> {
-        self.leaders.get(&term).map(|(_, _, at_ns)| *at_ns)
-    }
-
     pub fn check(&mut self, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
-        let leader = (seen.node, seen.incarnation, seen.at_ns);
+        let leader = (seen.node, seen.incarnation);
         let first = *self.leaders.entry(seen.term).or_insert(leader);
         if self.leaders.len() > TERMS_MAX {
             self.leaders.pop_first();
         }
-        if (first.0, first.1) == (leader.0, leader.1) {
+        if first == leader {
             return Ok(());
         }
         let what = format!("leads, as member {} has done in this term", first.0);

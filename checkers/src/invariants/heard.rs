@@ -138,7 +138,6 @@ impl Heard {
             }
             Body::AppendRejected { round, .. } => self.echoed.insert(term, from, *round),
             Body::TimeoutNow => (self.told_to_campaign, self.leader_at_ns) = (true, None),
-            Body::Recovering { .. } => self.told_to_campaign = true,
             Body::ReadIndex { context } => {
                 // Who asks again is content with the answer to its first question.
                 self.reads.entry((from, *context)).or_insert(floor);

@@ -5,10 +5,19 @@ use super::{Appended, Finding, Member, Observation, broken};
 use std::collections::BTreeMap;
 use synod_types::{Index, NodeId, Term};
 
-/// Of every entry ever seen: its payload, the term before it, who had it first.
+/// Of every entry ever seen.
 #[derive(Default)]
 pub(super) struct LogMatching {
-    entries: BTreeMap<(u64, Term), (u128, Option<Term>, NodeId)>,
+    entries: BTreeMap<(u64, Term), First>,
+}
+
+/// An entry as it was seen first.
+struct First {
+    payload: u128,
+    /// The term before it.
+    before: Option<Term>,
+    by: NodeId,
+    at_ns: u64,
 }
 
 impl LogMatching {
@@ -60,24 +69,29 @@ impl LogMatching {
             let what = format!("index {} has term {}, after an entry of a later one", index.0, term.0);
             return Err(broken("log_matching", "term_order", seen, what));
         }
-        let (first_payload, first_before, by) =
-            self.entries.entry((index.0, term)).or_insert((payload, before, seen.node));
-        if first_before.is_none() {
-            *first_before = before;
+        let new = First { payload, before, by: seen.node, at_ns: seen.at_ns };
+        let first = self.entries.entry((index.0, term)).or_insert(new);
+        if first.before.is_none() {
+            first.before = before;
         }
-        if *first_payload != payload {
-            let what = format!("index {} of term {} differs from that of member {by}", index.0, term.0);
+        if first.payload != payload {
+            let what = format!("index {} of term {} differs from that of member {}", index.0, term.0, first.by);
             return Err(broken("log_matching", "entry", seen, what));
         }
-        if before.is_some() && *first_before != before {
+        if before.is_some() && first.before != before {
             let what = format!(
-                "index {} of term {} follows one of term {before:?}, at member {by} one of term {first_before:?}",
-                index.0, term.0
+                "index {} of term {} follows one of term {before:?}, at member {} one of term {:?}",
+                index.0, term.0, first.by, first.before
             );
             return Err(broken("log_matching", "prefix", seen, what));
         }
         member.log.push_back((term, payload));
         Ok(())
+    }
+
+    /// When an entry was seen first, if that is remembered.
+    pub fn since_ns(&self, index: Index, term: Term) -> Option<u64> {
+        self.entries.get(&(index.0, term)).map(|first| first.at_ns)
     }
 
     /// The first position that is remembered.

@@ -291,8 +291,7 @@ impl Invariants {
         }
         durable_commit::claims(seen)?;
         if member.recovering && !seen.recovering && !restarted {
-            let reign_ns = self.election_safety.since_ns(seen.term);
-            restored_votes::check(member, &self.committed, reign_ns, seen)?;
+            restored_votes::check(member, &self.committed, &self.log_matching, seen)?;
         }
         member.incarnation = seen.incarnation;
         member.recovering = seen.recovering;

@@ -19,10 +19,9 @@ pub(super) fn check<P>(
             | Body::Vote { .. }
             | Body::VoteReply { .. }
             | Body::SnapshotReply { .. }
-            | Body::Recovering { .. }
     );
     if matches!(body, Body::ProbeReply { knows: true, .. }) && by.recovering {
-        let what = "what it knows of terms, though it waits for its own vote".into();
+        let what = "that it knows the cluster, though it waits for its own vote".into();
         return Err(untrue("promises", "standing", said, what));
     }
     if rests_on_its_term && term > by.durable_term {

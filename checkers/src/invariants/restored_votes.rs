@@ -1,7 +1,9 @@
-//! A member that lost its disk has its vote back when nothing that it may have promised can be broken any more: a leader
-//! that was elected without it, after its start, has given it what it had held. Source: `synod_consensus::recovery` has
-//! the rule; what it had held is known here from before the loss.
+//! A member that lost its disk has its vote back when nothing that it may have promised can be broken any more: it holds
+//! what it had held, and something that was decided without it in its term, which was appended after its start. Source:
+//! `synod_consensus::recovery` has the rule and why less is not enough; what it had held is known here from before the
+//! loss.
 
+use super::log_matching::LogMatching;
 use super::{CommittedLog, Finding, Member, Observation, broken};
 use crate::finding::seconds;
 use synod_types::{Index, Term};
@@ -9,17 +11,12 @@ use synod_types::{Index, Term};
 pub(super) fn check(
     member: &Member,
     committed: &CommittedLog,
-    reign_ns: Option<u64>,
+    entries: &LogMatching,
     seen: &Observation<'_>,
 ) -> Result<(), Box<Finding>> {
     let (index, term) = member.promised;
     if term == Term(0) {
         return Ok(());
-    }
-    if let Some(reign_ns) = reign_ns.filter(|reign_ns| *reign_ns <= member.started_ns) {
-        let what =
-            format!("has its vote back from a leader that was elected at {}, before its start", seconds(reign_ns));
-        return Err(broken("restored_votes", "older_leader", seen, what));
     }
     // Of later terms it had nothing.
     let decided = committed.entries.range(..=index.0).rev().find(|(_, entry)| entry.term <= term);
@@ -29,6 +26,17 @@ pub(super) fn check(
             seen.durable.0, entry.term.0
         );
         return Err(broken("restored_votes", "log", seen, what));
+    }
+    let newest = seen.commit.min(seen.durable);
+    let of_its_term = member.term_at(newest) == Some(seen.term);
+    let since_ns = entries.since_ns(newest, seen.term);
+    if !of_its_term || since_ns.is_some_and(|since_ns| since_ns <= member.started_ns) {
+        let of = match since_ns.filter(|_| of_its_term) {
+            Some(since_ns) => format!("was appended at {}, before its start", seconds(since_ns)),
+            None => "is of an older term".into(),
+        };
+        let what = format!("has its vote back in term {}, but the newest it holds that is decided {of}", seen.term.0);
+        return Err(broken("restored_votes", "before_start", seen, what));
     }
     Ok(())
 }

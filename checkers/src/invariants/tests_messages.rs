@@ -60,6 +60,9 @@ fn promises_rest_on_what_is_durable() {
     b.step(&mut world, |o| o.recovering = true).unwrap();
     assert_eq!(rule(says(&mut world, 2, 3, 2, Body::VoteReply { granted: true })), "promises/recovering");
     assert_eq!(rule(says(&mut world, 2, 3, 2, acknowledges(1))), "promises/recovering");
+    let vouches = |knows| Body::ProbeReply { nonce: 1, knows, barrier: None };
+    assert_eq!(rule(says(&mut world, 2, 3, 2, vouches(true))), "promises/standing");
+    assert!(says(&mut world, 2, 3, 2, vouches(false)).is_ok(), "it may be that it waits to learn that all are new");
     assert!(says(&mut world, 2, 3, 2, Body::AppendReply { matched: Index(1), round: 0, recovering: true }).is_ok());
 }
 
@@ -279,34 +282,44 @@ fn what_is_committed_stays() {
 }
 
 #[test]
-fn votes_come_back_from_later_leaders_with_all_that_was_held() {
-    /// Member 2 comes back without its disk; member 1 is elected again before or after that, and gives it its vote
-    /// back with so much of its log.
-    fn restored(elected_before: bool, held: usize) -> Result<(), Box<Finding>> {
-        let (mut world, mut a, mut b, _) = committed();
-        let elected = |world: &mut Invariants, a: &mut Actor, at_ns: u64| {
-            a.step(world, |o| (o.role, o.term, o.durable_term) = (Role::Other, Term(2), Term(2))).unwrap();
-            a.step(world, |o| (o.role, o.at_ns) = (Role::Leader, at_ns)).unwrap();
-        };
-        if elected_before {
-            elected(&mut world, &mut a, 5);
-        }
+fn votes_come_back_with_something_newer_than_the_start_and_all_that_was_held() {
+    /// Member 2 comes back without its disk at 10; member 1 appends something at `appended_at` and decides it. Member 2
+    /// has its vote back with so much of that log, so much of which it knows to be decided.
+    fn restored(appended_at: u64, held: usize, commit: u64) -> Result<(), Box<Finding>> {
+        let (mut world, mut a, mut b, mut c) = committed();
         let lost = |o: &mut Observation<'_>| {
             (o.at_ns, o.incarnation, o.disk_lost, o.recovering) = (10, 2, true, true);
             (o.term, o.durable_term, o.durable) = (Term(0), Term(0), Index(0));
         };
+        let append = |world: &mut Invariants, a: &mut Actor, c: &mut Actor| {
+            c.at.at_ns = appended_at;
+            c.log = vec![Appended { index: Index(1), term: Term(1), payload: 7 }];
+            c.log.push(Appended { index: Index(2), term: Term(1), payload: 8 });
+            a.log = c.log[1..].to_vec();
+            a.show(world, |o| o.at_ns = appended_at).unwrap();
+            c.show(world, |o| o.durable = Index(2)).unwrap();
+            a.step(world, |o| o.durable = Index(2)).unwrap();
+            a.step(world, |o| (o.commit, o.applied, o.digest) = (Index(2), Index(2), 71)).unwrap();
+        };
+        if appended_at < 10 {
+            append(&mut world, &mut a, &mut c);
+        }
         b.step(&mut world, lost).unwrap();
         b.at.disk_lost = false;
-        if !elected_before {
-            elected(&mut world, &mut a, 15);
+        if appended_at > 10 {
+            append(&mut world, &mut a, &mut c);
         }
-        b.log = vec![Appended { index: Index(1), term: Term(1), payload: 7 }; held];
-        b.show(&mut world, |o| (o.term, o.durable_term, o.durable) = (Term(2), Term(2), Index(held as u64)))?;
+        b.log = c.log[..held].to_vec();
+        b.show(&mut world, |o| {
+            (o.term, o.durable_term, o.durable) = (Term(1), Term(1), Index(held as u64));
+            o.commit = Index(commit);
+        })?;
         b.step(&mut world, |o| o.recovering = false)
     }
-    assert!(restored(false, 1).is_ok());
-    assert_eq!(rule(restored(true, 1)), "restored_votes/older_leader");
-    assert_eq!(rule(restored(false, 0)), "restored_votes/log");
+    assert_eq!(restored(15, 2, 2), Ok(()));
+    assert_eq!(rule(restored(5, 2, 2)), "restored_votes/before_start");
+    assert_eq!(rule(restored(15, 2, 1)), "restored_votes/before_start");
+    assert_eq!(rule(restored(15, 0, 0)), "restored_votes/log");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::raft::Raft;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use synod_types::raft::{Body, Entry, Message, Payload};
+use synod_types::raft::{Body, Message, Payload};
 use synod_types::{Index, Mutant, NodeId, Term};
 
 /// The answers to a campaign or pre-campaign.
@@ -180,8 +180,7 @@ impl<P: Payload> Raft<P> {
         out.push(Output::CancelTimer(TimerKind::Sticky));
         out.push(Output::SetTimer(TimerKind::Heartbeat));
         out.push(Output::SetTimer(TimerKind::Quorum));
-        self.log.push(Entry { term: self.hard_state.term, index: next, payload: None });
-        self.durability.appended(next);
+        self.append_empty();
         self.feed_all(out);
     }
 

@@ -13,6 +13,8 @@ pub struct Progress {
     pub next: Index,
     /// The peer is being caught up after it lost its disk: what it acknowledges does not count.
     pub recovering: bool,
+    /// Nonce of the peer's latest question what it lost, and the entry that was appended because of it.
+    pub(crate) barrier: Option<(u64, Index)>,
     /// It was heard from since the last check of the quorum.
     pub active: bool,
     /// The newest broadcast round it has echoed.
@@ -43,6 +45,7 @@ impl Progress {
             matched: Index(0),
             next,
             recovering: false,
+            barrier: None,
             active: false,
             round: 0,
             feed: Feed::Probe { paused: false },

@@ -180,8 +180,8 @@ impl<P: Payload> Raft<P> {
         // What does not obey the order of terms: questions about lost disks, and pre-votes, which speak of a term to come.
         match body {
             Body::Probe { nonce } => return self.on_probe(from, nonce, out),
-            Body::ProbeReply { nonce, term, knows, fresh } => {
-                return self.on_probe_reply(from, nonce, term, knows, fresh, out);
+            Body::ProbeReply { nonce, knows, barrier } => {
+                return self.on_probe_reply(from, term, nonce, knows, barrier, out);
             }
             _ if self.ignores_while_waiting(&body) => return,
             Body::PreVote { last_index, last_term } => return self.on_pre_vote(from, term, last_index, last_term, out),
@@ -227,7 +227,6 @@ impl<P: Payload> Raft<P> {
             Body::TimeoutNow => self.on_timeout_now(from, out),
             Body::ReadIndex { context } => self.on_read_index(from, context, out),
             Body::ReadIndexReply { context, index } => self.on_read_index_reply(from, context, index, out),
-            Body::Recovering { above, .. } => self.on_recovering(from, above, out),
             Body::Probe { .. } | Body::ProbeReply { .. } | Body::PreVote { .. } => {}
         }
     }

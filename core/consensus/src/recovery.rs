@@ -2,14 +2,21 @@
 //!
 //! Such a member may have voted, and its acknowledgements may have been counted; it must not vote or acknowledge anew
 //! as if it had not. It asks its peers. If they are as new as itself, the cluster is being founded and it is an
-//! ordinary voter. Otherwise it **recovers**: it takes entries, but counts for nothing, until a leader has caught it
-//! up that a majority elected without it, after its start. Why that is enough: every leader it may have voted for, and
-//! every entry it may have acknowledged, is in the log of that leader or will be refused by that majority.
+//! ordinary voter. Otherwise it **recovers**: it takes entries, but counts for nothing, until it holds an entry that a
+//! leader appended after its start, in the leader's term, and that is decided: the **barrier**. In that term it then
+//! counts as having voted for that leader, unless its disk still knows for whom it did.
 //!
-//! How it knows such a leader: `above` is the highest durable term among itself and enough intact peers for a
-//! majority, asked after its start. A leader of a later term was elected by a majority that includes one of them,
-//! afterwards. A leader that is not above is told so, and campaigns again. In the term of the leader that caught it up
-//! the member counts as having voted for it.
+//! Why that is enough. The barrier, of term T, is durable at a majority without this member, and each of them was in T
+//! or an earlier term after the start.
+//! - What it voted for in T or earlier is behind it: it is in T, and its vote in T is given.
+//! - A candidate of a later term that has its vote has asked for it before the start, so it has not got the barrier, and
+//!   nobody in that majority votes for it any more. With the votes of all others and the lost one it has no majority.
+//! - A leader of a later term cannot have been elected before the start: its voters and that majority have a member in
+//!   common, which cannot have taken an entry of T afterwards. So what this member acknowledged and was decided is in
+//!   the log of the leader of T, before the barrier.
+//!
+//! The term of a leader alone tells nothing: one that was elected with the lost vote itself may still lead while the
+//! next candidate already has that member's next vote.
 //!
 //! Assumed, because no protocol can tell the difference:
 //! - Lost disks count like crashed members: at any time a majority of intact members holds what was decided, so no
@@ -22,7 +29,7 @@
 use crate::config::Config;
 use crate::io::{Output, Role};
 use crate::raft::Raft;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use synod_types::raft::{Body, HardState, Payload};
 use synod_types::{Index, Mutant, NodeId, Term};
@@ -33,9 +40,9 @@ pub(crate) enum Standing {
     /// It votes and acknowledges.
     Voter,
     /// Its folder was empty and it does not know yet whether everyone's was. It writes nothing.
-    Waiting { nonce: u64, fresh: BTreeMap<NodeId, bool> },
-    /// It does not count. `terms` of intact peers, until there are enough of them to know `above`.
-    Recovering { nonce: u64, terms: BTreeMap<NodeId, Term>, above: Option<Term> },
+    Waiting { nonce: u64, fresh: BTreeSet<NodeId> },
+    /// It does not count. The barrier, and the term of the leader that named it.
+    Recovering { nonce: u64, barrier: Option<(Term, Index)> },
 }
 
 impl Standing {
@@ -43,9 +50,9 @@ impl Standing {
         if config.mutants.on(Mutant::RaftRejoinVoter) {
             Standing::Voter
         } else if damaged || hard_state.recovering {
-            Standing::Recovering { nonce, terms: BTreeMap::new(), above: None }
+            Standing::Recovering { nonce, barrier: None }
         } else if empty && config.voters.len() > 1 {
-            Standing::Waiting { nonce, fresh: BTreeMap::new() }
+            Standing::Waiting { nonce, fresh: BTreeSet::new() }
         } else {
             Standing::Voter
         }
@@ -79,9 +86,14 @@ impl<P: Payload> Raft<P> {
     }
 
     pub(crate) fn probe_peer(&mut self, peer: NodeId, out: &mut Vec<Output<P>>) {
-        if let Standing::Waiting { nonce, .. } | Standing::Recovering { nonce, above: None, .. } = self.standing {
-            self.send(peer, Body::Probe { nonce }, out);
-        }
+        let nonce = match self.standing {
+            Standing::Waiting { nonce, .. } => nonce,
+            Standing::Recovering { nonce, barrier } if barrier.is_none_or(|(of, _)| of != self.hard_state.term) => {
+                nonce
+            }
+            _ => return,
+        };
+        self.send(peer, Body::Probe { nonce }, out);
     }
 
     /// A recovering member cannot vouch for anything and stays silent.
@@ -89,47 +101,62 @@ impl<P: Payload> Raft<P> {
         if let Some(progress) = self.progress.get_mut(&from) {
             progress.recovering = true;
         }
-        let vouches = self.config.mutants.on(Mutant::RaftRecoveringVouches);
-        if matches!(self.standing, Standing::Recovering { .. }) && !vouches {
+        if matches!(self.standing, Standing::Recovering { .. }) {
             return;
         }
         let knows = self.hard_state != HardState::default() || self.log.last_index() > Index(0);
-        let term = self.durability.hard_state.term;
-        self.send(from, Body::ProbeReply { nonce, term, knows, fresh: !knows }, out);
+        let barrier = self.raise_barrier(from, nonce, out);
+        self.send(from, Body::ProbeReply { nonce, knows, barrier }, out);
+    }
+
+    /// Of a leader: an entry that was appended since this incarnation of a peer has asked.
+    fn raise_barrier(&mut self, peer: NodeId, nonce: u64, out: &mut Vec<Output<P>>) -> Option<Index> {
+        if self.role != Role::Leader || self.transfer.is_some() {
+            return None;
+        }
+        let raised = self.progress.get(&peer)?.barrier.filter(|(asked, _)| *asked == nonce);
+        if let Some((_, index)) = raised {
+            return Some(index);
+        }
+        let mutants = self.config.mutants;
+        let index = match mutants.on(Mutant::RaftBarrierBefore) {
+            true => self.log.last_index(),
+            false => self.append_empty(),
+        };
+        self.progress.get_mut(&peer)?.barrier = Some((nonce, index));
+        self.feed_all(out);
+        Some(index)
     }
 
     pub(crate) fn on_probe_reply(
         &mut self,
         from: NodeId,
-        answered: u64,
         term: Term,
+        answered: u64,
         knows: bool,
-        fresh: bool,
+        named: Option<Index>,
         out: &mut Vec<Output<P>>,
     ) {
-        let needed = if self.config.mutants.on(Mutant::RaftRecoveryShort) { 1 } else { self.majority() - 1 };
+        let needed = self.majority() - 1;
         match &mut self.standing {
             Standing::Waiting { nonce, fresh: answers } if *nonce == answered => {
                 if knows {
                     self.begin_recovery();
-                    return self.on_probe_reply(from, answered, term, knows, fresh, out);
+                    return self.on_probe_reply(from, term, answered, knows, named, out);
                 }
-                answers.insert(from, fresh);
-                if answers.values().filter(|fresh| **fresh).count() >= needed {
+                answers.insert(from);
+                if answers.len() >= needed {
                     // The folder is empty no longer before anyone is promised anything. So a majority of founders stays
                     // one through crashes, and whoever comes later finds it.
                     self.standing = Standing::Voter;
                     self.durability.change_hard_state();
                 }
             }
-            Standing::Recovering { nonce, terms, above: above @ None } if *nonce == answered && knows => {
-                terms.insert(from, term);
-                if terms.len() >= needed {
-                    let highest = terms.values().copied().fold(self.hard_state.term, Term::max);
-                    *above = Some(highest);
-                    if highest > self.hard_state.term {
-                        self.become_follower(highest, None, out);
-                    }
+            Standing::Recovering { nonce, barrier } if *nonce == answered => {
+                let named = named.map(|index| (term, index));
+                if named.is_some() && barrier.is_none_or(|(of, _)| of < term) {
+                    *barrier = named;
+                    self.end_recovery(out);
                 }
             }
             _ => {}
@@ -151,44 +178,24 @@ impl<P: Payload> Raft<P> {
 
     fn begin_recovery(&mut self) {
         if let Standing::Waiting { nonce, .. } = self.standing {
-            self.standing = Standing::Recovering { nonce, terms: BTreeMap::new(), above: None };
+            self.standing = Standing::Recovering { nonce, barrier: None };
             self.mark_recovering();
         }
     }
 
-    /// Tells a leader that is too old to restore this member's vote to campaign again.
-    pub(crate) fn ask_for_higher_term(&mut self, leader: NodeId, out: &mut Vec<Output<P>>) {
-        if let Standing::Recovering { nonce, above: Some(above), .. } = self.standing
-            && self.hard_state.term <= above
-        {
-            self.reply(leader, Body::Recovering { nonce, above }, out);
-        }
-    }
-
-    /// A peer recovers. The campaign is won or lost without its vote.
-    pub(crate) fn on_recovering(&mut self, from: NodeId, above: Term, out: &mut Vec<Output<P>>) {
-        if let Some(progress) = self.progress.get_mut(&from) {
-            progress.recovering = true;
-        }
-        if self.role == Role::Leader && above == self.hard_state.term {
-            self.campaign(true, out);
-        }
-    }
-
-    /// Becomes ordinary once the leader that may do so has caught it up: up to the leader's commit index, and at
-    /// least to an entry of the leader's own term.
+    /// Becomes ordinary once the barrier is decided and durable here.
     pub(crate) fn end_recovery(&mut self, out: &mut Vec<Output<P>>) {
-        let Standing::Recovering { above: Some(above), .. } = self.standing else { return };
-        let term = self.hard_state.term;
-        let caught_up = self.durably_verified();
+        let Standing::Recovering { barrier: Some((of, barrier)), .. } = self.standing else { return };
+        let decided = self.following.leader_commit.is_some_and(|commit| commit >= barrier)
+            || self.config.mutants.on(Mutant::RaftBarrierUndecided);
         if let Some(leader) = self.leader
-            && term > above
-            && self.following.leader_commit.is_some_and(|commit| caught_up >= commit)
-            && self.log.term_at(caught_up) == Some(term)
+            && of == self.hard_state.term
+            && decided
+            && self.durably_verified() >= barrier
         {
             self.standing = Standing::Voter;
             self.hard_state.recovering = false;
-            self.hard_state.vote = Some(leader);
+            self.hard_state.vote.get_or_insert(leader);
             self.durability.change_hard_state();
             self.acknowledge(leader, out);
         }

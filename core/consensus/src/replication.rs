@@ -40,6 +40,14 @@ impl<P: Payload> Raft<P> {
         self.feed_all(out);
     }
 
+    /// Appends an entry that means nothing but that this member leads now.
+    pub(crate) fn append_empty(&mut self) -> Index {
+        let index = self.log.last_index().next();
+        self.log.push(Entry { term: self.hard_state.term, index, payload: None });
+        self.durability.appended(index);
+        index
+    }
+
     /// Sends to every peer what it lacks.
     pub(crate) fn feed_all(&mut self, out: &mut Vec<Output<P>>) {
         let config = Arc::clone(&self.config);
@@ -221,7 +229,6 @@ impl<P: Payload> Raft<P> {
         round: u64,
         out: &mut Vec<Output<P>>,
     ) {
-        self.ask_for_higher_term(from, out);
         if entries.is_empty() {
             // Heartbeats keep the election timer, which asks otherwise, from firing.
             self.probe_peers(out);

@@ -371,7 +371,6 @@ fn nonsense_is_ignored() {
         cluster.say(3, to, 1, Body::AppendReply { matched: Index(end), round: 0, recovering: false });
         cluster.say(3, to, 1, Body::AppendReply { matched: Index(1), round: end, recovering: false });
         cluster.say(3, to, 1, Body::ReadIndexReply { context: 1, index: Index(end) });
-        cluster.say(3, to, 1, Body::Recovering { nonce: 1, above: Term(end) });
         cluster.say(3, to, end, Body::PreVoteReply { granted: true });
     }
     cluster.say(1, 2, 1, append((end, 1), Vec::new(), end));

@@ -98,10 +98,8 @@ pub enum Body<P> {
     /// From a member whose folder was empty or damaged at its start: "who knows me, and what is your term?".
     /// `nonce` is new at each start.
     Probe { nonce: u64 },
-    /// Answer to `Probe`, from members that do not recover themselves. `term` is the replier's durable term; `knows`
-    /// whether it holds any history (a term, a vote, an entry, a snapshot); `fresh` that it holds none.
-    ProbeReply { nonce: u64, term: Term, knows: bool, fresh: bool },
-    /// A recovering member tells the leader that only a leader of a term above `above` may restore its vote. A leader
-    /// that is not above campaigns again, without the recovering member.
-    Recovering { nonce: u64, above: Term },
+    /// Answer to `Probe`, from members that do not recover themselves. `knows`: it holds some history (a term, a vote,
+    /// an entry, a snapshot). `barrier`, from a leader only: an entry of its term that it appended after the question
+    /// came; once that is decided, and durable at who asked, that member has its vote back.
+    ProbeReply { nonce: u64, knows: bool, barrier: Option<Index> },
 }

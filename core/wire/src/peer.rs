@@ -302,17 +302,11 @@ fn put_raft(out: &mut BytesMut, message: &Message<Arc<Proposal>>) {
             out.put_u8(13);
             out.put_u64_le(*nonce);
         }
-        Body::ProbeReply { nonce, term, knows, fresh } => {
+        Body::ProbeReply { nonce, knows, barrier } => {
             out.put_u8(14);
             out.put_u64_le(*nonce);
-            out.put_u64_le(term.0);
             put_bool(out, *knows);
-            put_bool(out, *fresh);
-        }
-        Body::Recovering { nonce, above } => {
-            out.put_u8(15);
-            out.put_u64_le(*nonce);
-            out.put_u64_le(above.0);
+            out.put_u64_le(barrier.unwrap_or_default().0);
         }
     }
 }
@@ -344,11 +338,10 @@ fn raft(reader: &mut Reader<'_>) -> Result<Message<Arc<Proposal>>, Error> {
         13 => Body::Probe { nonce: reader.u64()? },
         14 => Body::ProbeReply {
             nonce: reader.u64()?,
-            term: Term(reader.u64()?),
             knows: reader.bool()?,
-            fresh: reader.bool()?,
+            // No entry has index 0.
+            barrier: Some(Index(reader.u64()?)).filter(|barrier| *barrier != Index(0)),
         },
-        15 => Body::Recovering { nonce: reader.u64()?, above: Term(reader.u64()?) },
         tag => return Err(reader.unknown("raft message", tag as i64)),
     };
     Ok(Message { term, body })

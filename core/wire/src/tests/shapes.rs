@@ -207,13 +207,11 @@ fn raft_body() -> impl Strategy<Value = Body<Arc<Proposal>>> {
         any::<u64>().prop_map(|context| Body::ReadIndex { context }),
         (any::<u64>(), index()).prop_map(|(context, index)| Body::ReadIndexReply { context, index }),
         any::<u64>().prop_map(|nonce| Body::Probe { nonce }),
-        (any::<u64>(), term(), any::<bool>(), any::<bool>()).prop_map(|(nonce, term, knows, fresh)| Body::ProbeReply {
+        (any::<u64>(), any::<bool>(), option::of(1..u64::MAX)).prop_map(|(nonce, knows, barrier)| Body::ProbeReply {
             nonce,
-            term,
             knows,
-            fresh
+            barrier: barrier.map(Index),
         }),
-        (any::<u64>(), term()).prop_map(|(nonce, above)| Body::Recovering { nonce, above }),
     ]
 }
 
