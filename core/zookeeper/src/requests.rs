@@ -47,7 +47,7 @@ pub(crate) fn meaning(request: wire::Request, session: SessionId, extended_types
         R::AddWatch { path, mode } => match mode {
             0 => Request::AddWatch { path, recursive: false },
             1 => Request::AddWatch { path, recursive: true },
-            _ => Request::Nothing(Err(ErrorCode::BadArguments)),
+            _ => Request::Nothing(Err(ErrorCode::MarshallingError)),
         },
         R::CheckWatches { path, kind } => watching(path, kind, false),
         R::RemoveWatches { path, kind } => watching(path, kind, true),
@@ -69,7 +69,7 @@ fn watching(path: String, kind: i32, remove: bool) -> Request {
         3 => WatchMode::Any,
         4 => WatchMode::Persistent,
         5 => WatchMode::Recursive,
-        _ => return Request::Nothing(Err(ErrorCode::BadArguments)),
+        _ => return Request::Nothing(Err(ErrorCode::MarshallingError)),
     };
     Request::Watching { path, mode, remove }
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use synod_types::znode::perms;
 use synod_types::{Acl, Identity};
 
-fn entry(perms: u32, scheme: &str, id: &str) -> Acl {
+pub(super) fn entry(perms: u32, scheme: &str, id: &str) -> Acl {
     Acl { perms, identity: Identity { scheme: scheme.into(), id: id.into() } }
 }
 

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod ghost;
+pub mod guest;
 mod lists;
 mod source;
 pub mod stranger;

@@ -3,6 +3,7 @@
 
 use super::driver::{CONNECTIONS_MAX, Driver, LOOK};
 use super::healing::{HEALED_PATIENCE, PROBE_AGAIN};
+use crate::client::guest::{self, Visit};
 use crate::client::{stranger, words};
 use crate::recorder::Recorder;
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ const SESSION_END_MAX: Duration = Duration::from_secs(2);
 /// Strangers come to so many of a hundred runs, and so many more of them than there is room for.
 const STRANGERS_PERCENT: u64 = 20;
 const EXCESS: usize = 3;
+/// A guest comes to so many of a hundred runs, and tries so often if its connection ends early.
+const GUESTS_PERCENT: u64 = 30;
+const VISITS: usize = 3;
 
 /// Who fails is drawn from a stream of the run's dice.
 const STREAM: u64 = 30_000;
@@ -86,6 +90,10 @@ impl Driver<'_> {
     pub(super) async fn try_failures(&mut self) -> Vec<Finding> {
         let mut dice = Dice::numbered(self.plan.seed, STREAM);
         let mut findings = self.clients_go().await;
+        if dice.below(100) < GUESTS_PERCENT {
+            let node = 1 + dice.below(self.plan.cluster.nodes.into()) as u8;
+            findings.extend(self.guest_comes(node).await);
+        }
         if dice.below(100) < STRANGERS_PERCENT {
             let node = 1 + dice.below(self.plan.cluster.nodes.into()) as u8;
             let went = self.world.now();
@@ -122,6 +130,39 @@ impl Driver<'_> {
                 return vec![Finding::safety("status", "remains", "connections", sentence)];
             }
         }
+    }
+
+    /// A guest asks a member what hardly any client asks, and another one what came of it.
+    async fn guest_comes(&mut self, node: u8) -> Vec<Finding> {
+        self.remark(format!("a guest comes to node {node}"));
+        let address = |node: u8| self.host(node).addr(2181);
+        let members = [address(node), address(1 + node % self.plan.cluster.nodes)];
+        let mut broken: Vec<String> = Vec::new();
+        while broken.len() < VISITS {
+            let visit: Arc<Mutex<Option<Visit>>> = Arc::default();
+            let (left, root, from) = (visit.clone(), format!("/guest-{}", broken.len()), self.clients.addr(0).ip());
+            self.world.start(self.clients, async move |env| {
+                let came = guest::visits(env, members, root, from.to_string()).await;
+                *left.lock().expect("not poisoned") = Some(came);
+            });
+            let ended = loop {
+                self.world.sleep(LOOK).await;
+                if let Some(visit) = visit.lock().expect("not poisoned").take() {
+                    break visit;
+                }
+            };
+            match ended.end {
+                Ok(None) => return Vec::new(),
+                Ok(Some(wrong)) => {
+                    return vec![Finding::safety("status", "guest", format!("member {node}"), wrong)];
+                }
+                Err(error) => broken.push(format!("{}: {error}", ended.at)),
+            }
+        }
+        // The weather does not strike thrice in one place.
+        let sentence = format!("a guest of member {node} was left without an answer each time: {}", broken.join("; "));
+        let always = broken.iter().all(|at| *at == broken[0]);
+        always.then(|| Finding::safety("status", "guest", format!("member {node}"), sentence)).into_iter().collect()
     }
 
     /// A crowd comes to a member and says nothing, or nonsense. There is room for as many as it takes; it ends the
