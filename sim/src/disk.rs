@@ -260,6 +260,7 @@ impl Disk {
 impl Disk {
     pub fn read(&mut self, file: u64, mut offset: u64, len: usize, effects: &mut Effects) -> io::Result<Bytes> {
         let held = self.inode(file)?.content.len();
+        let full = (len as u64).min(held.saturating_sub(offset)) as usize;
         if self.straight_reads > 0 {
             self.straight_reads -= 1;
         } else if self.misdirected_reads > 0 && offset < held && self.dice.chance(0.5) {
@@ -274,7 +275,14 @@ impl Disk {
             effects.push("read error");
             return broken();
         }
-        Ok(content.read(offset, len))
+        let read = content.read(offset, full);
+        if read.len() == full {
+            return Ok(read);
+        }
+        // Elsewhere on the device there is something else, not the end of this file.
+        let mut whole = read.to_vec();
+        whole.resize(full, 0);
+        Ok(whole.into())
     }
 
     /// A wrong place in a file of some length, as far off the right one as whole pages go.

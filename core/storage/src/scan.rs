@@ -53,6 +53,17 @@ pub(crate) async fn read_lossy(file: &dyn File, offset: u64, len: u64) -> Bytes 
     out.freeze()
 }
 
+/// Reads what the file has by its length. A read that brings less comes from elsewhere: it says nothing about what is
+/// there, which is therefore neither torn nor damaged.
+async fn read_held(file: &dyn File, offset: u64, len: u64) -> io::Result<Bytes> {
+    let bytes = read_lossy(file, offset, len).await;
+    if (bytes.len() as u64) < len {
+        let what = format!("reading {len} bytes at byte {offset} brought {}, and the file is longer", bytes.len());
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+    }
+    Ok(bytes)
+}
+
 /// Reads until `len` bytes or the end of the file.
 pub(crate) async fn read_full(file: &dyn File, offset: u64, len: u64) -> io::Result<Bytes> {
     let first = file.read_at(offset, len as usize).await?;
@@ -152,10 +163,7 @@ pub(crate) async fn scan(
         let buffered = (base + buffer.len() as u64).saturating_sub(at);
         let wanted = wanted_bytes(&buffer, base, place).max(HEADER_BYTES as u64).min(length.saturating_sub(at));
         if buffered < wanted {
-            (base, buffer) = (at, read_lossy(file, at, wanted.max(CHUNK.min(length - at))).await);
-            if (buffer.len() as u64) < wanted {
-                break "the file became shorter while it was read".to_owned();
-            }
+            (base, buffer) = (at, read_held(file, at, wanted.max(CHUNK.min(length - at))).await?);
             continue;
         }
         // Perhaps the echo still has what was here.
@@ -182,7 +190,7 @@ pub(crate) async fn scan(
         }
         None => {
             let acknowledged_end = echoes.iter().map(|echo| echo.end).max().unwrap_or(at);
-            match last_written(file, at, length).await.max((at < acknowledged_end).then_some(acknowledged_end)) {
+            match last_written(file, at, length).await?.max((at < acknowledged_end).then_some(acknowledged_end)) {
                 Some(last) => Ending::Torn { cut_bytes: last - at },
                 None => Ending::Clean,
             }
@@ -208,16 +216,13 @@ fn written(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Offset behind the last byte from `from` on that is not zero.
-async fn last_written(file: &dyn File, from: u64, length: u64) -> Option<u64> {
+async fn last_written(file: &dyn File, from: u64, length: u64) -> io::Result<Option<u64>> {
     let mut last = None;
     let mut at = from;
     while at < length {
-        let chunk = read_lossy(file, at, CHUNK.min(length - at)).await;
-        if chunk.is_empty() {
-            break;
-        }
+        let chunk = read_held(file, at, CHUNK.min(length - at)).await?;
         last = written(&chunk).map(|end| at + end as u64).or(last);
         at += chunk.len() as u64;
     }
-    last
+    Ok(last)
 }

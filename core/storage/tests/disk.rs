@@ -69,9 +69,15 @@ fn log(env: &Env, flushes: u64) -> (Storage, PathBuf) {
     for index in 1..=flushes {
         block_on(storage.append(&mut entry(index))).unwrap();
     }
+    let segment = log_name(env);
+    (storage, segment)
+}
+
+/// The newest segment.
+fn log_name(env: &Env) -> PathBuf {
     let names = block_on(env.disk.list(Path::new("/data"))).unwrap();
     let segment = names.iter().rfind(|name| name.to_str().unwrap().starts_with("log-")).unwrap();
-    (storage, Path::new("/data").join(segment))
+    Path::new("/data").join(segment)
 }
 
 fn entry(index: u64) -> Batch {
@@ -183,7 +189,7 @@ fn what_is_written_again_is_what_was_read_before() {
         long.entry(Term(1), Index(3), &[7; 9_000]);
         block_on(storage.append(&mut long)).unwrap();
         drop(storage);
-        machine.misread(&segment, after);
+        machine.misread(&segment, after, 4096);
         let first = block_on(Storage::open(&env, Path::new("/data"), suite::options(Mutants::NONE)));
         if first.is_ok_and(|(_, recovered)| matches!(recovered.tail, Tail::Damaged { .. })) {
             // It knows, and asks the others.
@@ -195,6 +201,26 @@ fn what_is_written_again_is_what_was_read_before() {
         assert_eq!(recovered.entries.len(), 3, "after {after} reads");
     }
     assert!(unnoticed > 1, "{unnoticed}");
+}
+
+/// A read that brings nothing, where the file has something, says nothing about what is there.
+#[test]
+fn a_read_from_behind_the_end_is_no_torn_tail() {
+    let open = |env: &Env| block_on(Storage::open(env, Path::new("/data"), suite::options(Mutants::NONE)));
+    let mut refused = 0;
+    for (entries, after) in [1, 5].into_iter().flat_map(|entries| (0..9).map(move |after| (entries, after))) {
+        let (machine, env) = Machine::new(1);
+        drop(log(&env, entries));
+        let segment = log_name(&env);
+        machine.misread(&segment, after, 1 << 30);
+        let first = open(&env);
+        refused += u32::from(first.is_err());
+        let (_, recovered) = first.or_else(|_| open(&env)).unwrap();
+        let all = recovered.tail == Tail::Clean && recovered.entries.len() as u64 == entries;
+        let knows = recovered.hard_state.recovering;
+        assert!(all || knows, "{entries} entries, after {after} reads: {:?}", recovered.tail);
+    }
+    assert!(refused > 1, "{refused}");
 }
 
 #[test]

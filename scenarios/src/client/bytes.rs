@@ -71,6 +71,9 @@ pub(super) fn to_wire(request: &Request) -> wire::Request {
 pub(super) const USERS: [(&str, &str); 2] =
     [("ann:grDcJ7OS1jCu/cG2TyJHw/I9L8o=", "ann:one"), ("bob:yqVrLFrvoaI9z9fohteaNPJvRu8=", "bob:two")];
 
+/// The super user, in the same way.
+pub const SUPER_USER: (&str, &str) = ("super:rnMsXtyy6ei2umbKmDPs6UrBMQ4=", "super:three");
+
 fn wire_create(create: Create) -> wire::Request {
     let anyone = Acl { perms: perms::ALL, identity: Identity { scheme: "world".into(), id: "anyone".into() } };
     let plain = i32::from(create.ephemeral) + 2 * i32::from(create.sequential);

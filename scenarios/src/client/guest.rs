@@ -1,7 +1,7 @@
 //! A guest: asks, one thing at a time, what hardly any client asks, and knows every answer beforehand. Source of the
 //! answers: ZooKeeper 3.9, `PrepRequestProcessor` and `FinalRequestProcessor`.
 
-use super::bytes::USERS;
+use super::bytes::{SUPER_USER, USERS};
 use super::lists::entry;
 use bytes::{Bytes, BytesMut};
 use std::io;
@@ -86,6 +86,10 @@ impl Guest {
             self.asks(&mut talk, Request::WhoAmI, &proven).await?;
         }
         for (request, expected) in as_users(root) {
+            self.asks(&mut talk, request, &expected).await?;
+        }
+        self.asks(&mut talk, auth("digest", SUPER_USER.1.as_bytes()), "done").await?;
+        for (request, expected) in as_super_user(root) {
             self.asks(&mut talk, request, &expected).await?;
         }
         self.asks(&mut talk, auth("nonsense", b"ann:one"), "error -115").await?;
@@ -451,13 +455,25 @@ fn as_users(root: &str) -> Vec<(Request, String)> {
     ]
 }
 
+/// The super user may do what no list allows.
+fn as_super_user(root: &str) -> Vec<(Request, String)> {
+    let two = format!("{root}/two");
+    vec![(
+        Request::SetAcl { path: two, acl: Some(vec![entry(7, "world", "anyone")]), version: 0 },
+        format!("version 2, list version 1, {LARGE} bytes, 0 children"),
+    )]
+}
+
 /// What those users may do and nobody else.
 fn as_nobody(root: &str, who: &str) -> Vec<(Request, String)> {
     let at = |name: &str| format!("{root}/{name}");
     vec![
         (Request::WhoAmI, who.into()),
         (get(&at("both")), "error -102".into()),
-        (get(&at("mine")), "error -102".into()),
+        (Request::GetData { path: at("mine"), watch: true }, "error -102".into()),
+        (Request::Exists { path: at("mine"), watch: true }, "error -102".into()),
+        (Request::GetChildren { path: at("mine"), watch: true }, "error -102".into()),
+        (Request::CheckWatches { path: at("mine"), kind: 3 }, "error -121".into()),
         (set(&at("mine"), Some("w"), -1), "error -102".into()),
         (Request::GetEphemerals { prefix: String::new() }, at("e")),
         (set(&at("e"), None, 0), "version 1, list version 0, 0 bytes, 0 children".into()),
@@ -473,7 +489,7 @@ fn elsewhere(root: &str) -> Vec<(Request, String)> {
         (exists("e"), "error -101".into()),
         (exists("mine"), "error -102".into()),
         (get(root), "1 bytes \"a\"".into()),
-        (exists("two"), format!("version 2, list version 0, {LARGE} bytes, 0 children")),
+        (exists("two"), format!("version 2, list version 1, {LARGE} bytes, 0 children")),
         (set(root, None, 4), "version 5, list version 1, 0 bytes, 5 children".into()),
         (get(root), "null".into()),
     ]

@@ -9,6 +9,7 @@ mod source;
 pub mod stranger;
 pub mod words;
 
+pub use self::bytes::SUPER_USER;
 use self::bytes::{USERS, from_wire, to_wire};
 use self::ghost::Ghost;
 use self::source::Source;

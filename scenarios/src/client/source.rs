@@ -222,7 +222,8 @@ fn access(dice: &mut Dice, key: u64) -> Operation {
 fn reaped(dice: &mut Dice, key: u64) -> Operation {
     let container = format!("/c{}", key % 3);
     let timed = format!("/t{}", key % 3);
-    match dice.below(12) {
+    match dice.below(13) {
+        12 => Operation::Multi { parts: spared(dice, key) },
         0 | 1 => Operation::Container { path: container },
         2 | 3 => Operation::Create { path: format!("{container}/x") },
         4 => Operation::Delete { path: format!("{container}/x"), conditional: false },
@@ -327,6 +328,16 @@ fn multi(dice: &mut Dice, path: &str) -> Vec<Part> {
         }
     };
     (0..count).map(part).collect()
+}
+
+/// A multi that removes what would be reaped, and mostly fails at its end: then that is as it was.
+fn spared(dice: &mut Dice, key: u64) -> Vec<Part> {
+    let path = if dice.chance(0.7) { format!("/t{}", key % 3) } else { format!("/c{}", key % 3) };
+    let mut parts = vec![Part::Delete { path, conditional: false }];
+    if dice.chance(0.7) {
+        parts.push(Part::Check { path: "/missing".into(), conditional: false });
+    }
+    parts
 }
 
 /// A multi that mostly succeeds, or fails at its end.

@@ -2,7 +2,7 @@
 
 use super::older_disks::OlderDisks;
 use super::{Options, Outcome};
-use crate::client::{Client, Signals};
+use crate::client::{Client, SUPER_USER, Signals};
 use crate::leaks;
 use crate::plan::{Hunt, Plan, What};
 use crate::recorder::Recorder;
@@ -255,7 +255,9 @@ impl Driver<'_> {
             false => config.connections_max = CONNECTIONS_MAX,
         }
         config.reap_every = REAP_EVERY;
-        Arc::make_mut(&mut config.zookeeper).extended_types = true;
+        let zookeeper = Arc::make_mut(&mut config.zookeeper);
+        zookeeper.extended_types = true;
+        zookeeper.super_digest = Some(SUPER_USER.0.into());
         config.trace = true;
         config.cluster_version = self.programs[&node];
         let supported = config.cluster_version;

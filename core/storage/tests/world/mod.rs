@@ -28,8 +28,9 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 struct Inode {
     /// Where reads fail.
     unreadable: Option<std::ops::Range<usize>>,
-    /// After so many reads more one comes from a page further on.
+    /// After so many reads more one comes from so many bytes further on.
     astray_in: Option<u32>,
+    astray_by: usize,
     /// Shared until they differ: many states of a disk are looked at.
     durable: Arc<Vec<u8>>,
     current: Arc<Vec<u8>>,
@@ -159,10 +160,10 @@ impl Machine {
     }
 
     /// After so many reads of a file one comes from elsewhere.
-    pub fn misread(&self, path: &Path, after: u32) {
+    pub fn misread(&self, path: &Path, after: u32, by: usize) {
         let mut state = self.state.lock().unwrap();
         let inode = state.current[path];
-        state.inodes[inode].astray_in = Some(after);
+        (state.inodes[inode].astray_in, state.inodes[inode].astray_by) = (Some(after), by);
     }
 }
 
@@ -317,7 +318,7 @@ impl File for Opened {
         let read = self.operate(|inode| {
             let astray = inode.astray_in == Some(0);
             inode.astray_in = inode.astray_in.and_then(|left| left.checked_sub(1));
-            let offset = offset as usize + if astray { 4096 } else { 0 };
+            let offset = offset as usize + if astray { inode.astray_by } else { 0 };
             let start = offset.min(inode.current.len());
             let end = (start + len).min(inode.current.len());
             match &inode.unreadable {
