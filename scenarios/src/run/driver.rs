@@ -147,8 +147,9 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
     }
     findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
     for (host, text) in driver.world.panics() {
-        let node = driver.hosts.iter().position(|h| *h == host).map_or(0, |i| i + 1);
-        findings.push(Finding::safety("run", "panic", format!("member {node}"), format!("member {node}: {text}")));
+        let node = driver.hosts.iter().position(|h| *h == host);
+        let object = node.map_or("storage".into(), |i| format!("member {}", i + 1));
+        findings.push(Finding::safety("run", "panic", object.clone(), format!("{object}: {text}")));
     }
     for (node, why, lawful) in driver.ended.lock().expect("not poisoned").iter() {
         if !lawful {

@@ -14,6 +14,7 @@ mod faults;
 mod healing;
 mod older_disks;
 mod retention;
+mod storage;
 mod trial;
 
 use crate::plan::{Plan, Profile, Step};

@@ -100,6 +100,7 @@ impl Driver<'_> {
             findings.extend(self.strangers_come(node).await);
             findings.extend(self.sessions_end(went).await);
         }
+        findings.extend(self.try_storage(&mut dice).await);
         findings.extend(self.members_fail(dice).await);
         findings
     }
