@@ -274,6 +274,7 @@ impl Invariants {
         let was_leader = !restarted && member.role == Role::Leader && member.term == seen.term;
         let old_commit = if restarted { Index(0) } else { member.commit };
         if restarted {
+            restored_votes::remembered(member, seen)?;
             let lost = member.lost || seen.disk_lost;
             let held = if seen.disk_lost { member.held.max(member.durable) } else { member.held };
             let promised = match seen.recovering && !member.recovering {

@@ -8,6 +8,20 @@ use super::{CommittedLog, Finding, Member, Observation, broken};
 use crate::finding::seconds;
 use synod_types::{Index, Term};
 
+/// Who waits for its vote does so after the next start as well, unless nothing was lost after all: a read had failed.
+pub(super) fn remembered(member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
+    let (index, term) = member.promised;
+    let all_there = seen.durable >= index && seen.durable_term >= term;
+    if !member.recovering || seen.recovering || seen.disk_lost || all_there {
+        return Ok(());
+    }
+    let what = format!(
+        "starts with a vote, though nobody gave it back: it had held index {} in term {}, and has {} in term {}",
+        index.0, term.0, seen.durable.0, seen.durable_term.0
+    );
+    Err(broken("restored_votes", "forgotten", seen, what))
+}
+
 pub(super) fn check(
     member: &Member,
     committed: &CommittedLog,

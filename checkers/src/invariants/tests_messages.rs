@@ -323,6 +323,26 @@ fn votes_come_back_with_something_newer_than_the_start_and_all_that_was_held() {
 }
 
 #[test]
+fn who_waits_for_its_vote_does_so_after_the_next_start() {
+    let back = |durable: u64, recovering: bool| {
+        let (mut world, _, mut b, _) = committed();
+        b.step(&mut world, |o| {
+            (o.at_ns, o.incarnation, o.disk_lost, o.recovering) = (10, 2, true, true);
+            (o.term, o.durable_term, o.durable) = (Term(0), Term(0), Index(0));
+        })
+        .unwrap();
+        b.at.disk_lost = false;
+        b.log = vec![Appended { index: Index(1), term: Term(1), payload: 7 }];
+        b.show(&mut world, |o| (o.term, o.durable_term, o.durable) = (Term(1), Term(1), Index(1))).unwrap();
+        b.log.truncate(durable as usize);
+        b.show(&mut world, |o| (o.incarnation, o.durable, o.recovering) = (3, Index(durable), recovering))
+    };
+    assert_eq!(back(0, true), Ok(()));
+    assert_eq!(rule(back(0, false)), "restored_votes/forgotten");
+    assert_eq!(back(1, false), Ok(()), "nothing was lost");
+}
+
+#[test]
 fn a_digest_that_sees_nothing() {
     let (mut world, mut a, ..) = committed();
     a.log = vec![Appended { index: Index(2), term: Term(1), payload: 8 }];

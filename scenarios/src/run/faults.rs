@@ -318,6 +318,13 @@ impl Driver<'_> {
             self.remark(format!("node {loader} is kept loading"));
             self.slow_disk(loader, flush_ms, None);
             let Some(leader) = self.watcher.leader() else { continue };
+            if leader != loader && flush_ms.is_multiple_of(3) {
+                // Nobody leads for a while; who loads must not try to.
+                let hold = Duration::from_millis(2 * self.plan.cluster.election_timeout_ms);
+                let hunting = Hunting { how: Hunt::Isolate, after: Duration::ZERO, hold, prey: None };
+                self.strike(leader, hunting, self.world.now() + hold);
+                continue;
+            }
             let mut heirs = (1..=self.plan.cluster.nodes).filter(|n| *n != loader && *n != leader);
             if let Some(heir) = heirs.next() {
                 self.ask_to_hand_over(leader, heir);
