@@ -15,5 +15,5 @@ fn conforms() {
 fn stores() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let path = folder.path().to_owned();
-    synod_real::run(|env| async move { synod_storage::suite::all(&env, &path).await });
+    synod_real::run(|env| async move { synod_storage::suite::all(&env, &path, synod_types::Mutants::NONE).await });
 }

@@ -27,7 +27,7 @@ fn campaign(seeds: std::ops::Range<u64>, rot: bool, mutants: Mutants) -> Seen {
 #[test]
 fn all() {
     let (_, env) = Machine::new(1);
-    block_on(suite::all(&env, Path::new("/data")));
+    block_on(suite::all(&env, Path::new("/data"), Mutants::NONE));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn futures_are_send() {
     }
     let (_, env) = Machine::new(1);
     let folder = Path::new("/send");
-    drop(send(suite::all(&env, folder)));
+    drop(send(suite::all(&env, folder, Mutants::NONE)));
     drop(send(suite::crashes::run(&env, folder, &Machine::new(1).0, 1, true, Mutants::NONE)));
     drop(send(suite::states::run(|| Machine::new(1), folder, Mutants::NONE)));
 }

@@ -36,7 +36,7 @@ fn conforms_when_reads_and_writes_are_cut() {
 fn stores() {
     run_seed(1, |world| async move {
         let env = world.env(world.host());
-        suite::all(&env, Path::new("data")).await;
+        suite::all(&env, Path::new("data"), Mutants::NONE).await;
     });
 }
 

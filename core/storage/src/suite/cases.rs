@@ -33,23 +33,23 @@ async fn segments(env: &Env, folder: &Path) -> usize {
 }
 
 /// A new folder is empty, and stays so until something is acknowledged.
-pub(super) async fn empty(env: &Env, folder: &Path) {
+pub(super) async fn empty(env: &Env, folder: &Path, mutants: Mutants) {
     for _ in 0..3 {
-        let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+        let (_, recovered) = open(env, folder, options(mutants)).await;
         assert!(recovered.empty && recovered.tail == Tail::Clean, "a new folder: {recovered:?}");
     }
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     let mut batch = Batch::new();
     batch.hard_state(HardState::default());
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
     drop(storage);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert!(!recovered.empty, "a hard state was acknowledged, even if it is the default one");
 }
 
 /// Entries and the last hard state come back.
-pub(super) async fn reopen(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn reopen(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     append(&mut storage, 1, 1..=5, 100).await;
     let mut batch = Batch::new();
     batch.hard_state(state(2, 3));
@@ -63,7 +63,7 @@ pub(super) async fn reopen(env: &Env, folder: &Path) {
     assert!(matches!(storage.append(&mut batch).await, Err(Error::Stopped(_))), "an error stops the log for good");
     drop(storage);
     for _ in 0..2 {
-        let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+        let (_, recovered) = open(env, folder, options(mutants)).await;
         assert_eq!(indexes(&recovered), [1, 2, 3, 4, 5, 6]);
         assert_eq!((recovered.hard_state, &recovered.tail), (state(3, 1), &Tail::Clean));
         assert_eq!(recovered.entries[4].body, vec![5; 100]);
@@ -72,8 +72,8 @@ pub(super) async fn reopen(env: &Env, folder: &Path) {
 }
 
 /// A log longer than a segment, with flushes longer than an echo and longer than a segment.
-pub(super) async fn roll(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn roll(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     let mut batch = Batch::new();
     batch.hard_state(state(1, 1));
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
@@ -83,22 +83,22 @@ pub(super) async fn roll(env: &Env, folder: &Path) {
     append(&mut storage, 1, 73..=75, 10).await;
     drop(storage);
     assert!(segments(env, folder).await > 6, "the log must have rolled");
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!(indexes(&recovered), (1..=75).collect::<Vec<_>>());
     assert_eq!(recovered.hard_state, state(1, 1));
     assert_eq!(recovered.entries[71].body, vec![72 | 1; 150_000]);
 }
 
 /// What was dropped stays dropped, over segments and starts.
-pub(super) async fn truncate_and_reset(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn truncate_and_reset(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     append(&mut storage, 1, 1..=40, 3_000).await;
     let mut batch = Batch::new();
     batch.truncate(Index(5));
     batch.entry(Term(2), Index(5), b"other");
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
     drop(storage);
-    let (mut storage, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (mut storage, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!(indexes(&recovered), [1, 2, 3, 4, 5]);
     assert_eq!(recovered.entries[4].body, b"other"[..]);
     let meta = write_snapshot(&storage, Index(20), Term(3)).await.unwrap_or_else(|e| panic!("{e}"));
@@ -108,13 +108,13 @@ pub(super) async fn truncate_and_reset(env: &Env, folder: &Path) {
     storage.compact(Index(21)).await.unwrap_or_else(|error| panic!("compact: {error}"));
     assert_eq!(segments(env, folder).await, 1, "segments before a reset hold nothing");
     drop(storage);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!((indexes(&recovered), recovered.hard_state), (vec![21, 22], state(4, 2)));
 }
 
 /// Old segments go, their hard state stays, and the log still joins the snapshot.
-pub(super) async fn compact(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn compact(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     let mut batch = Batch::new();
     batch.hard_state(state(1, 2));
     storage.append(&mut batch).await.unwrap_or_else(|error| panic!("append: {error}"));
@@ -124,7 +124,7 @@ pub(super) async fn compact(env: &Env, folder: &Path) {
     storage.compact(Index(80)).await.unwrap_or_else(|error| panic!("compact: {error}"));
     assert!(segments(env, folder).await < before, "compaction must remove segments");
     drop(storage);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     let first = recovered.entries[0].index;
     assert!(first > Index(50) && first <= Index(80), "the first entry is {first:?}");
     assert_eq!(indexes(&recovered), (first.0..=100).collect::<Vec<_>>());
@@ -153,8 +153,8 @@ pub(super) async fn write_snapshot(storage: &Storage, index: Index, term: Term) 
 }
 
 /// Written, listed, read in chunks, loaded, thinned out.
-pub(super) async fn snapshots(env: &Env, folder: &Path) {
-    let (storage, _) = open(env, folder, Options { snapshot_keep: 2, ..options(Mutants::NONE) }).await;
+pub(super) async fn snapshots(env: &Env, folder: &Path, mutants: Mutants) {
+    let (storage, _) = open(env, folder, Options { snapshot_keep: 2, ..options(mutants) }).await;
     let snapshots = storage.snapshots();
     let mut metas = Vec::new();
     for index in 1..=4u64 {
@@ -186,8 +186,8 @@ pub(super) async fn snapshots(env: &Env, folder: &Path) {
 }
 
 /// A leader's snapshot: in order, from one snapshot only, and whole.
-pub(super) async fn receive(env: &Env, folder: &Path) {
-    let (storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn receive(env: &Env, folder: &Path, mutants: Mutants) {
+    let (storage, _) = open(env, folder, options(mutants)).await;
     let snapshots = storage.snapshots();
     let data = Bytes::from_static(b"twelve bytes");
     let meta = |index| {
@@ -211,23 +211,23 @@ pub(super) async fn receive(env: &Env, folder: &Path) {
 }
 
 /// Stopped between storing a leader's snapshot and resetting the log.
-pub(super) async fn snapshot_ahead_of_log(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn snapshot_ahead_of_log(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     append(&mut storage, 1, 1..=5, 10).await;
     let meta = write_snapshot(&storage, Index(9), Term(4)).await.unwrap_or_else(|e| panic!("{e}"));
     drop(storage);
-    let (mut storage, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (mut storage, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!((recovered.snapshot, recovered.entries.len(), &recovered.tail), (Some(meta), 0, &Tail::Clean));
     assert_eq!(recovered.hard_state.term, Term(4));
     append(&mut storage, 4, 10..=11, 10).await;
     drop(storage);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!(indexes(&recovered), [10, 11]);
 }
 
 /// The newest snapshot is damaged: an older one will do while the log reaches back to it, and only then.
-pub(super) async fn damaged_snapshot(env: &Env, folder: &Path) {
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn damaged_snapshot(env: &Env, folder: &Path, mutants: Mutants) {
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     append(&mut storage, 1, 1..=60, 3_000).await;
     let mut metas = Vec::new();
     for index in [20, 50] {
@@ -238,21 +238,21 @@ pub(super) async fn damaged_snapshot(env: &Env, folder: &Path) {
     drop(storage);
     let file = folder.join(crate::layout::snapshot_name(&metas[1]));
     flip(env, &file, 5).await;
-    let (mut storage, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (mut storage, recovered) = open(env, folder, options(mutants)).await;
     assert_eq!((recovered.snapshot, &recovered.tail), (Some(metas[0]), &Tail::Clean));
     assert!(recovered.entries[0].index <= Index(21) && recovered.entries.len() >= 40);
     storage.compact(Index(50)).await.unwrap_or_else(|error| panic!("compact: {error}"));
     drop(storage);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert!(matches!(recovered.tail, Tail::Damaged { .. }), "a gap behind the snapshot: {:?}", recovered.tail);
     assert!(recovered.entries.is_empty() && recovered.hard_state.recovering);
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     assert!(recovered.tail == Tail::Clean && recovered.hard_state.recovering && !recovered.empty);
 }
 
 /// Another member's folder, another cluster's, a newer version's.
-pub(super) async fn foreign(env: &Env, folder: &Path) {
-    let own = options(Mutants::NONE);
+pub(super) async fn foreign(env: &Env, folder: &Path, mutants: Mutants) {
+    let own = options(mutants);
     let (mut storage, _) = open(env, folder, own).await;
     append(&mut storage, 1, 1..=1, 10).await;
     drop(storage);
@@ -267,12 +267,12 @@ pub(super) async fn foreign(env: &Env, folder: &Path) {
 }
 
 /// One process a folder.
-pub(super) async fn locked(env: &Env, folder: &Path) {
-    let (storage, _) = open(env, folder, options(Mutants::NONE)).await;
-    let second = Storage::open(env, folder, options(Mutants::NONE)).await;
+pub(super) async fn locked(env: &Env, folder: &Path, mutants: Mutants) {
+    let (storage, _) = open(env, folder, options(mutants)).await;
+    let second = Storage::open(env, folder, options(mutants)).await;
     assert!(matches!(second, Err(Error::Locked { .. })), "two opened one folder");
     drop(storage);
-    open(env, folder, options(Mutants::NONE)).await;
+    open(env, folder, options(mutants)).await;
 }
 
 async fn flip(env: &Env, path: &Path, offset: u64) {
@@ -283,6 +283,10 @@ async fn flip(env: &Env, path: &Path, offset: u64) {
     };
     broken.await.unwrap_or_else(|error| panic!("damage {}: {error}", path.display()));
 }
+
+/// Where the heads and the echoes of a segment of the suite's size begin.
+const HEADS: [u64; 4] = [0, 4096, 8192, 16384];
+const BLOCKS: [std::ops::Range<u64>; 2] = [0..8192, 8192..24576];
 
 /// Lets one place of one file go bad. False when there is none.
 pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
@@ -301,6 +305,16 @@ pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
             }
             at = dice.below(length);
         }
+        let is_log = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-"));
+        if is_log && dice.one_in(3) {
+            // The heads and the echoes' heads are few among the sectors.
+            at = HEADS[dice.below(HEADS.len() as u64) as usize];
+        }
+        if is_log && dice.one_in(8) {
+            // A whole block: both heads, or both echoes.
+            let block = &BLOCKS[dice.below(BLOCKS.len() as u64) as usize];
+            return file.write_sync(vec![(block.start, vec![0; (block.end - block.start) as usize].into())]).await;
+        }
         let sector = 512.min(length - at / 512 * 512) as usize;
         let start = at / 512 * 512;
         let bad = match dice.below(4) {
@@ -316,9 +330,9 @@ pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
 }
 
 /// One bad place is mended or declared, in a log that was closed in good order.
-pub(super) async fn rot(env: &Env, folder: &Path, seed: u64) {
+pub(super) async fn rot(env: &Env, folder: &Path, seed: u64, mutants: Mutants) {
     let mut dice = Dice(seed);
-    let (mut storage, _) = open(env, folder, options(Mutants::NONE)).await;
+    let (mut storage, _) = open(env, folder, options(mutants)).await;
     let (mut model, mut written) = (Model::default(), Vec::new());
     for _ in 0..30 {
         let steps = model.random_steps(&mut dice);
@@ -328,7 +342,7 @@ pub(super) async fn rot(env: &Env, folder: &Path, seed: u64) {
     }
     drop(storage);
     damage(env, folder, &mut dice).await;
-    let (_, recovered) = open(env, folder, options(Mutants::NONE)).await;
+    let (_, recovered) = open(env, folder, options(mutants)).await;
     match &recovered.tail {
         Tail::Damaged { .. } => assert!(written_once(&recovered, &written) && recovered.hard_state.recovering),
         _ => assert!(model.explains(&recovered), "seed {seed}: damage was not noticed: {model:?} {recovered:?}"),

@@ -19,20 +19,20 @@ pub fn options(mutants: Mutants) -> Options {
 }
 
 /// Everything that needs no power failure, each case in a folder of its own inside `folder`.
-pub async fn all(env: &Env, folder: &Path) {
-    cases::empty(env, &folder.join("empty")).await;
-    cases::reopen(env, &folder.join("reopen")).await;
-    cases::roll(env, &folder.join("roll")).await;
-    cases::truncate_and_reset(env, &folder.join("truncate")).await;
-    cases::compact(env, &folder.join("compact")).await;
-    cases::snapshots(env, &folder.join("snapshots")).await;
-    cases::receive(env, &folder.join("receive")).await;
-    cases::snapshot_ahead_of_log(env, &folder.join("ahead")).await;
-    cases::damaged_snapshot(env, &folder.join("fallback")).await;
-    cases::foreign(env, &folder.join("foreign")).await;
-    cases::locked(env, &folder.join("locked")).await;
+pub async fn all(env: &Env, folder: &Path, mutants: Mutants) {
+    cases::empty(env, &folder.join("empty"), mutants).await;
+    cases::reopen(env, &folder.join("reopen"), mutants).await;
+    cases::roll(env, &folder.join("roll"), mutants).await;
+    cases::truncate_and_reset(env, &folder.join("truncate"), mutants).await;
+    cases::compact(env, &folder.join("compact"), mutants).await;
+    cases::snapshots(env, &folder.join("snapshots"), mutants).await;
+    cases::receive(env, &folder.join("receive"), mutants).await;
+    cases::snapshot_ahead_of_log(env, &folder.join("ahead"), mutants).await;
+    cases::damaged_snapshot(env, &folder.join("fallback"), mutants).await;
+    cases::foreign(env, &folder.join("foreign"), mutants).await;
+    cases::locked(env, &folder.join("locked"), mutants).await;
     for seed in 0..20 {
-        cases::rot(env, &folder.join(format!("rot-{seed}")), seed).await;
+        cases::rot(env, &folder.join(format!("rot-{seed}")), seed, mutants).await;
     }
 }
 

@@ -39,20 +39,22 @@ pub struct Seen {
 /// Lives the scripted life on new machines, cut after 0, 1, 2 … operations, until it is lived to its end.
 pub async fn run<M: Fork>(machine: impl Fn() -> (M, Env), folder: &Path, mutants: Mutants) -> Seen {
     let mut seen = Seen::default();
-    loop {
-        let (power, env) = machine();
-        power.cut_after(seen.cuts);
-        let mut life = Life::default();
-        let ended = life.live(&env, folder, options(mutants)).await;
-        for env in power.crash_states(CHANGES_MAX) {
-            seen.torn += u64::from(life.check(&env, folder, options(mutants), seen).await);
-            seen.states += 1;
-        }
-        seen.cuts += 1;
-        if ended.is_ok() {
-            return seen;
-        }
+    while !run_cut(machine(), folder, mutants, &mut seen).await {}
+    seen
+}
+
+/// Lives the scripted life on one machine, cut after `seen.cuts` operations. Whether it was lived to its end.
+pub async fn run_cut<M: Fork>(machine: (M, Env), folder: &Path, mutants: Mutants, seen: &mut Seen) -> bool {
+    let (power, env) = machine;
+    power.cut_after(seen.cuts);
+    let mut life = Life::default();
+    let ended = life.live(&env, folder, options(mutants)).await;
+    for env in power.crash_states(CHANGES_MAX) {
+        seen.torn += u64::from(life.check(&env, folder, options(mutants), *seen).await);
+        seen.states += 1;
     }
+    seen.cuts += 1;
+    ended.is_ok()
 }
 
 /// As [`run`], but at the cut the process ends, and the power fails in the start after it, after 0, 1, 2 … operations: what
