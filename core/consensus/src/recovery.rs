@@ -179,7 +179,9 @@ impl<P: Payload> Raft<P> {
     fn begin_recovery(&mut self) {
         if let Standing::Waiting { nonce, .. } = self.standing {
             self.standing = Standing::Recovering { nonce, barrier: None };
-            self.mark_recovering();
+            if !self.config.mutants.on(Mutant::RaftRecoveryForgotten) {
+                self.mark_recovering();
+            }
         }
     }
 

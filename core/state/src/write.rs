@@ -128,7 +128,8 @@ impl Transaction<'_> {
         }
         let parent_acl = parent.acl.clone();
         let acl = acl.acquire(self.tree);
-        let node = Znode::new(data.map(own), acl.clone(), lifetime, self.zxid, self.stamp());
+        let data = data.map(own).or_else(|| self.planted.on(Mutant::StateNullIsEmpty).then(Bytes::new));
+        let node = Znode::new(data, acl.clone(), lifetime, self.zxid, self.stamp());
         let stat = node.stat();
         self.tree.insert(&key, node);
         let zxid = self.zxid;
@@ -155,7 +156,7 @@ impl Transaction<'_> {
         if self.planted.on(Mutant::StateErrorOrder) && node.children > 0 {
             return Err(ErrorCode::NotEmpty);
         }
-        expect_version(version, node.version)?;
+        self.expect_version(version, node.version)?;
         if node.children > 0 && !self.planted.on(Mutant::StateDeleteNotEmpty) {
             return Err(ErrorCode::NotEmpty);
         }
@@ -174,7 +175,7 @@ impl Transaction<'_> {
         let asked = if self.planted.on(Mutant::StateAclIgnored) { perms::ALL } else { perms::WRITE };
         let (key, node) = self.permitted(author, path, asked)?;
         if !self.planted.on(Mutant::StateVersionIgnored) {
-            expect_version(version, node.version)?;
+            self.expect_version(version, node.version)?;
         }
         let (acl, replaced) = (node.acl.clone(), node.data_len());
         let (zxid, time_ms) = (self.zxid, self.stamp());
@@ -203,7 +204,7 @@ impl Transaction<'_> {
         }
         let acl = Wanted::of(self.tree, acl, author.identities)?;
         let (key, node) = self.permitted(author, path, perms::ADMIN)?;
-        expect_version(version, node.aversion)?;
+        self.expect_version(version, node.aversion)?;
         let acl = acl.acquire(self.tree);
         if self.planted.on(Mutant::StateListOutlives) {
             let old = self.tree.at(&key).map(|node| node.acl.entries().clone()).unwrap_or_default();
@@ -216,7 +217,7 @@ impl Transaction<'_> {
     fn check(&mut self, author: Author<'_>, path: &str, version: i32) -> Result<Written, ErrorCode> {
         let (_, node) = self.permitted(author, path, perms::READ)?;
         if !self.planted.on(Mutant::StateCheckIgnored) {
-            expect_version(version, node.version)?;
+            self.expect_version(version, node.version)?;
         }
         Ok(Written::Checked)
     }
@@ -256,6 +257,12 @@ impl Transaction<'_> {
             return Err(ErrorCode::NoAuth);
         }
         Ok((key, node))
+    }
+
+    /// -1 is any version, also for a node whose version has wrapped to -1.
+    fn expect_version(&self, expected: i32, actual: i32) -> Result<(), ErrorCode> {
+        let any = expected == -1 || expected < 0 && self.planted.on(Mutant::StateNegativeVersions);
+        if any || expected == actual { Ok(()) } else { Err(ErrorCode::BadVersion) }
     }
 
     fn tell(&mut self, kind: EventKind, path: &str, acl: AclList) {
@@ -309,11 +316,6 @@ fn lifetime(mode: CreateMode, session: SessionId) -> Result<Lifetime, ErrorCode>
 /// The name of a sequential node. Ten digits, and after 2^31 creates a sign.
 fn numbered(path: &str, counter: i32) -> String {
     format!("{path}{counter:010}")
-}
-
-/// -1 is any version, also for a node whose version has wrapped to -1.
-fn expect_version(expected: i32, actual: i32) -> Result<(), ErrorCode> {
-    if expected == -1 || expected == actual { Ok(()) } else { Err(ErrorCode::BadVersion) }
 }
 
 /// A copy of its own: what arrives is a slice of a frame or of a whole batch, which the tree must not keep alive.

@@ -182,7 +182,7 @@ pub(crate) async fn scan(
         Some(end) if at == end => Ending::Clean,
         Some(end) => Ending::Damaged { why: format!("at offset {at}: {reason}; the next segment says {end}") },
         None if refused => Ending::Damaged { why: format!("at offset {at}: {reason}") },
-        None if echoes.is_empty() => {
+        None if echoes.is_empty() && !mutants.on(Mutant::StoreLostEchoes) => {
             Ending::Damaged { why: format!("both echoes are unreadable, records end at offset {at}") }
         }
         None if at < proven && !mutants.on(Mutant::StoreEchoIgnored) => {

@@ -172,6 +172,11 @@ mutants! {
     NodeSilentStays = "node.silent_stranger_stays": "a client that never asks for a session keeps its connection",
     NodeLimitByOne = "node.limit_by_one": "a member takes a connection more than it may",
     StoreSecondHead = "store.second_head_unread": "of a segment's head only the first copy is read",
+    StateNegativeVersions = "sm.negative_versions_are_any": "every version below zero means any, not only -1",
+    StateNullIsEmpty = "sm.null_is_empty": "a node that is created without data has empty data",
+    RaftRecoveryForgotten = "raft.recovery_forgotten": "a member that waits for its vote has it back with the next start",
+    StoreLostHead = "store.lost_head_ignored": "a newest segment without a readable head counts as never written",
+    StoreLostEchoes = "store.lost_echoes_are_clean": "a segment whose echoes are both unreadable counts as undamaged",
     ControlDigestOff = "control.digest_check_off": "no bug: the comparison of digests is off; must survive",
 }
 

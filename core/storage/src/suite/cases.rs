@@ -286,7 +286,7 @@ async fn flip(env: &Env, path: &Path, offset: u64) {
 
 /// Where the heads and the echoes of a segment of the suite's size begin.
 const HEADS: [u64; 4] = [0, 4096, 8192, 16384];
-const BLOCKS: [std::ops::Range<u64>; 2] = [0..8192, 8192..24576];
+const BLOCKS: [std::ops::Range<u64>; 3] = [0..8192, 8192..24576, 8192..32768];
 
 /// Lets one place of one file go bad. False when there is none.
 pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
@@ -311,7 +311,7 @@ pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
             at = HEADS[dice.below(HEADS.len() as u64) as usize];
         }
         if is_log && dice.one_in(8) {
-            // A whole block: both heads, or both echoes.
+            // A whole block: both heads, or both echoes, also with what they echo.
             let block = &BLOCKS[dice.below(BLOCKS.len() as u64) as usize];
             return file.write_sync(vec![(block.start, vec![0; (block.end - block.start) as usize].into())]).await;
         }
