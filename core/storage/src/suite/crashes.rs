@@ -61,6 +61,13 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
             drop(Storage::open(env, folder, options).await);
             power.restore();
         }
+        // Nor may damage be forgotten because the start that found it never ended.
+        let broken_start = rotten && dice.one_in(3);
+        if broken_start {
+            power.cut_after(dice.below(60));
+            drop(Storage::open(env, folder, options).await);
+            power.restore();
+        }
         let (storage, recovered) = open(env, folder, options).await;
         drop(storage);
         seen.recoveries += 1;
@@ -70,9 +77,10 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
             assert_eq!(meta, content(meta.index, meta.term).0, "{told}: a snapshot that nobody finished");
         }
         let snapshot_kept = recovered.snapshot.unwrap_or_default() >= newest.unwrap_or_default();
+        let was_found = broken_start && recovered.hard_state.recovering;
         match &recovered.tail {
-            Tail::Damaged { why } => {
-                assert!(rotten, "{told}: a power failure was taken for damage: {why}");
+            tail if was_found || matches!(tail, Tail::Damaged { .. }) => {
+                assert!(rotten, "{told}: a power failure was taken for damage: {tail:?}");
                 assert!(recovered.hard_state.recovering && !recovered.empty, "{told}: damage is not remembered");
                 assert!(written_once(&recovered, written), "{told}: nobody wrote this: {recovered:?}");
                 seen.damaged += 1;
@@ -82,7 +90,7 @@ pub async fn run(env: &Env, folder: &Path, power: &dyn Power, seed: u64, rot: bo
                 return seen;
             }
             Tail::Torn { .. } => seen.torn += 1,
-            Tail::Clean => {}
+            _ => {}
         }
         if rotten {
             // A snapshot may be gone, as long as the log reaches back to an older one.
