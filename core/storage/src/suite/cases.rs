@@ -310,6 +310,12 @@ pub(super) async fn damage(env: &Env, folder: &Path, dice: &mut Dice) -> bool {
             // The heads and the echoes' heads are few among the sectors.
             at = HEADS[dice.below(HEADS.len() as u64) as usize];
         }
+        if is_log && dice.one_in(4) {
+            // What was written last may have been torn, and must be told from that.
+            let all = file.read_at(0, length as usize).await?;
+            let last = all.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
+            at = last - dice.below(1_000.min(last + 1));
+        }
         if is_log && dice.one_in(8) {
             // A whole block: both heads, or both echoes, also with what they echo.
             let block = &BLOCKS[dice.below(BLOCKS.len() as u64) as usize];

@@ -128,8 +128,8 @@ impl Model {
         }
         for _ in 0..dice.below(5) {
             let length = match dice.below(20) {
-                0 => dice.below(12_000),
-                1..4 => dice.below(2_000),
+                0..2 => dice.below(12_000),
+                2..4 => dice.below(2_000),
                 4 => 0,
                 _ => dice.below(200),
             };
