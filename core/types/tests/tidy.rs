@@ -25,7 +25,8 @@ const AROUND: &[(&str, &[&str])] = &[
     ("checkers", &[]),
     ("reports", &[]),
     ("models", &["consensus", "state", "replica"]),
-    ("scenarios", &["sim", "node", "wire", "env", "models", "checkers", "reports"]),
+    // Of storage it takes the suite that every disk passes.
+    ("scenarios", &["sim", "node", "wire", "env", "storage", "models", "checkers", "reports"]),
 ];
 
 fn root() -> PathBuf {
