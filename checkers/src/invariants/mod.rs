@@ -112,6 +112,8 @@ struct Member {
     held: Index,
     /// When it last lost its vote: up to where it may have acknowledged, and in which term it may have voted.
     promised: (Index, Term),
+    /// What was on its disk when it started: how far the log, and which term.
+    found: (Index, Term),
     /// Term and payload of the entries after `base`.
     log: VecDeque<(Term, u128)>,
     base: u64,
@@ -136,6 +138,7 @@ impl Member {
             lost: false,
             held: Index(0),
             promised: (Index(0), Term(0)),
+            found: (observation.durable, observation.durable_term),
             log: VecDeque::new(),
             base: observation.snapshot.0,
         }

@@ -8,11 +8,13 @@ use super::{CommittedLog, Finding, Member, Observation, broken};
 use crate::finding::seconds;
 use synod_types::{Index, Term};
 
-/// Who waits for its vote does so after the next start as well, unless nothing was lost after all: a read had failed.
+/// Who waits for its vote does so after the next start as well. Unless nothing was lost after all: a read had failed; or
+/// nothing was written meanwhile: others had told it, and it ended before that was on its disk.
 pub(super) fn remembered(member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
     let (index, term) = member.promised;
     let all_there = seen.durable >= index && seen.durable_term >= term;
-    if !member.recovering || seen.recovering || seen.disk_lost || all_there {
+    let as_it_was = (seen.durable, seen.durable_term) == member.found;
+    if !member.recovering || seen.recovering || seen.disk_lost || all_there || as_it_was {
         return Ok(());
     }
     let what = format!(
