@@ -341,7 +341,7 @@ pub(super) async fn rot(env: &Env, folder: &Path, seed: u64, mutants: Mutants) {
     let (mut storage, _) = open(env, folder, options(mutants)).await;
     let (mut model, mut written) = (Model::default(), Vec::new());
     for _ in 0..30 {
-        let steps = model.random_steps(&mut dice);
+        let steps = model.random_steps(Index(0), &mut dice);
         storage.append(&mut batch(&steps)).await.unwrap_or_else(|error| panic!("append: {error}"));
         steps.iter().for_each(|step| model.apply(step));
         written.extend(entries(&steps));

@@ -158,7 +158,8 @@ async fn work(env: &Env, folder: &Path, options: Options, dice: &mut Dice, wante
             *newest = (*newest).max(Some(meta));
             *pending = vec![Step::HardState(HardState { recovering: false, ..model.hard_state }), Step::Reset(meta)];
         } else {
-            *pending = model.random_steps(dice);
+            let covered = newest.map_or(Index(0), |meta| meta.index);
+            *pending = model.random_steps(covered, dice);
         }
         written.extend(entries(pending));
         if let Err(error) = storage.append(&mut batch(pending)).await {

@@ -109,8 +109,8 @@ impl Model {
         outcomes
     }
 
-    /// Changes that a member could make.
-    pub(crate) fn random_steps(&self, dice: &mut Dice) -> Vec<Step> {
+    /// Changes that a member could make: what a snapshot covers is decided and stays.
+    pub(crate) fn random_steps(&self, covered: Index, dice: &mut Dice) -> Vec<Step> {
         let mut model = self.clone();
         let mut steps = Vec::new();
         let mut push = |step: Step, model: &mut Model| {
@@ -124,7 +124,7 @@ impl Model {
         }
         if dice.one_in(8) && !model.entries.is_empty() {
             let kept = dice.below(4).min(model.entries.len() as u64 - 1);
-            push(Step::Truncate(Index(model.last().0 - kept)), &mut model);
+            push(Step::Truncate(Index(model.last().0 - kept).max(covered.next())), &mut model);
         }
         for _ in 0..dice.below(5) {
             let length = match dice.below(20) {
