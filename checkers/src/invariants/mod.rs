@@ -302,7 +302,8 @@ impl Invariants {
         (member.role, member.term, member.vote) = (seen.role, seen.term, seen.vote);
         (member.durable_term, member.durable_vote) = (seen.durable_term, seen.durable_vote);
         (member.commit, member.durable, member.applied) = (seen.commit, seen.durable, seen.applied);
-        member.lost &= seen.durable < self.committed.last.max(member.held);
+        // As long as it waits for its vote, what it holds may be older than what it acknowledged, and as long.
+        member.lost &= seen.recovering || seen.durable < self.committed.last.max(member.held);
         if seen.role == Role::Leader && !was_leader {
             campaigns::elected(seen, heard, self.voters)?;
             self.election_safety.check(seen)?;

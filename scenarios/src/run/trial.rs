@@ -31,6 +31,7 @@ const EXCESS: usize = 3;
 /// A guest comes to so many of a hundred runs, and tries so often if its connection ends early.
 const GUESTS_PERCENT: u64 = 30;
 const VISITS: usize = 3;
+const VISIT_AGAIN: Duration = Duration::from_secs(5);
 
 /// Who fails is drawn from a stream of the run's dice.
 const STREAM: u64 = 30_000;
@@ -159,6 +160,8 @@ impl Driver<'_> {
                 }
                 Err(error) => broken.push(format!("{}: {error}", ended.at)),
             }
+            // A member that lags behind the guest ends its connection.
+            self.world.sleep(VISIT_AGAIN).await;
         }
         // The weather does not strike thrice in one place.
         let sentence = format!("a guest of member {node} was left without an answer each time: {}", broken.join("; "));
