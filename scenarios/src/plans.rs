@@ -138,7 +138,7 @@ mod tests {
             let plan = Plan { guards: Some(guards.into()), ..plan.clone() };
             Kept { name: "x", plan }.run().into_iter().map(|f| f.rule).collect::<Vec<_>>()
         };
-        assert_eq!(rules("store.truncate_damage"), ["proves nothing"]);
+        assert_eq!(rules("raft.empty_disk_votes"), ["proves nothing"]);
         assert!(rules("raft.commit_without_quorum").is_empty());
     }
 
