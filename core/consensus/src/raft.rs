@@ -257,6 +257,7 @@ impl<P: Payload> Raft<P> {
         }
         if self.role != Role::Follower || self.leader != Some(from) {
             self.become_follower(self.hard_state.term, Some(from), out);
+            self.probe_peer(from, out);
         }
         self.sticky = true;
         out.push(Output::SetTimer(TimerKind::Election));

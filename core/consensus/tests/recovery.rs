@@ -88,3 +88,23 @@ fn the_leader_that_was_voted_for_restores_the_vote() {
     assert_eq!((leaders(&cluster, 1), cluster.raft(5).is_recovering()), (vec![1], false));
     assert_eq!((cluster.raft(5).vote(), cluster.log(5)), (Some(n(1)), cluster.log(1)));
 }
+
+/// What another leader named counts no more: the new one is asked when its first entries come, not with the next
+/// heartbeat.
+#[test]
+fn a_new_leader_is_asked_at_once() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    cluster.isolate(2);
+    cluster.isolate(3);
+    cluster.replace(n(5), 5, Boot { empty: true, ..boot(0, Vec::new()) });
+    cluster.settle();
+    assert!(cluster.raft(5).is_recovering(), "two of five decide nothing");
+    cluster.isolate(1);
+    cluster.rejoin(2);
+    cluster.rejoin(3);
+    cluster.settle();
+    cluster.elect(2);
+    assert_eq!((leaders(&cluster, 2), cluster.raft(5).is_recovering()), (vec![2], false));
+    assert_eq!(cluster.raft(5).vote(), Some(n(2)));
+}

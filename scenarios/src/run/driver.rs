@@ -147,9 +147,14 @@ pub(super) async fn drive(world: World, plan: &Plan, mutants: Mutants, options: 
     }
     findings.extend(std::mem::take(&mut driver.watcher.lock().findings));
     for (host, text) in driver.world.panics() {
-        let node = driver.hosts.iter().position(|h| *h == host);
-        let object = node.map_or("storage".into(), |i| format!("member {}", i + 1));
-        findings.push(Finding::safety("run", "panic", object.clone(), format!("{object}: {text}")));
+        findings.push(match driver.hosts.iter().position(|h| *h == host) {
+            Some(node) => {
+                let member = format!("member {}", node + 1);
+                let sentence = format!("{member}: {text}");
+                Finding::safety("run", "panic", member, sentence)
+            }
+            None => super::storage::by_itself(text),
+        });
     }
     for (node, why, lawful) in driver.ended.lock().expect("not poisoned").iter() {
         if !lawful {

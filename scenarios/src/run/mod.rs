@@ -17,6 +17,8 @@ mod retention;
 mod storage;
 mod trial;
 
+pub use self::storage::BY_ITSELF;
+
 use crate::plan::{Plan, Profile, Step};
 use crate::watcher::{OnMember, OnMessage};
 use std::collections::{BTreeMap, BTreeSet};

@@ -92,6 +92,14 @@ impl Lives {
     }
 }
 
+/// The rule that storage by itself breaks, whatever the cluster's plan.
+pub const BY_ITSELF: (&str, &str) = ("storage", "by_itself");
+
+/// What a panic of it tells.
+pub(super) fn by_itself(text: String) -> Finding {
+    Finding::safety(BY_ITSELF.0, BY_ITSELF.1, "storage", text)
+}
+
 impl Driver<'_> {
     /// Lives of a folder, most of them with something on the disk that goes bad in the end.
     pub(super) async fn try_storage(&mut self, dice: &mut Dice) -> Vec<Finding> {
