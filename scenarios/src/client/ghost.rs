@@ -1,7 +1,10 @@
 //! A client that goes on over a connection which its session has left: it does not know better, or it is two processes.
 //! What it writes must be refused, and the member must end the connection when it hears of the move.
 
-use super::{Change, Client, Connection, Signals, Source, Watches};
+use super::connection::Connection;
+use super::source::Source;
+use super::watches::Watches;
+use super::{Change, Client, Signals};
 use crate::plan::{Operation, Step};
 use std::sync::Arc;
 use std::time::Duration;
