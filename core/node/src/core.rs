@@ -80,6 +80,8 @@ pub(crate) struct Link {
     pub up: bool,
     /// The newest stream from that member; older ones are not listened to any more.
     pub inbound: u64,
+    /// It has dialled, so it can be dialled.
+    pub there: Arc<Notify>,
     /// Empty, but for a planted bug: what the peer gave no sign of goes out once more when the link comes up.
     pub unsigned: BytesMut,
 }
@@ -173,7 +175,8 @@ impl Core {
         let links = peers
             .map(|id| {
                 let (outbox, unsigned) = (BytesMut::new(), BytesMut::new());
-                (id, Link { outbox, wake: Arc::new(Notify::new()), up: false, inbound: 0, unsigned })
+                let (wake, there) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+                (id, Link { outbox, wake, up: false, inbound: 0, there, unsigned })
             })
             .collect();
         Core {

@@ -49,7 +49,7 @@ pub(crate) async fn dial(shared: Arc<Shared>, to: NodeId, address: SocketAddr) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let result = session(&shared, to, address).await;
-        let was_up = {
+        let (was_up, there) = {
             let now = shared.now();
             let mut core = shared.lock();
             if core.stopped.is_some() {
@@ -58,17 +58,22 @@ pub(crate) async fn dial(shared: Arc<Shared>, to: NodeId, address: SocketAddr) {
             let link = core.links.get_mut(&to).expect("a link for each peer");
             link.outbox.clear();
             let was_up = std::mem::take(&mut link.up);
+            let there = link.there.clone();
             if result.established {
                 core.step(&shared, now, Input::Link { peer: to, up: false });
             }
-            was_up || result.established
+            (was_up || result.established, there)
         };
         if let Err(error) = result.outcome {
             tracing::debug!(member = shared.config.id.0, peer = to.0, %error, "link down");
         }
         backoff = if was_up { BACKOFF_MIN } else { (backoff * 2).min(BACKOFF_MAX) };
         let jitter = backoff.mul_f64((shared.env.random_u64() % 1000) as f64 / 2000.0);
-        shared.env.sleep(backoff / 2 + jitter).await;
+        tokio::select! {
+            biased;
+            () = there.notified() => {}
+            () = shared.env.sleep(backoff / 2 + jitter) => {}
+        }
         shared.env.buggify_pause("node.redial_late", BACKOFF_MAX).await;
     }
 }
@@ -269,6 +274,7 @@ async fn receive(shared: Arc<Shared>, mut stream: Box<dyn Stream>) -> io::Result
         let mut core = shared.lock();
         let link = core.links.get_mut(&from).expect("a link for each peer");
         link.inbound += 1;
+        link.there.notify_one();
         let generation = link.inbound;
         core.step(&shared, shared.now(), Input::Greeted { peer: from, cluster_version: theirs.cluster_version });
         generation
