@@ -110,13 +110,23 @@ struct Member {
     lost: bool,
     /// What it had held when its disk was lost.
     held: Index,
-    /// When it last lost its vote: up to where it may have acknowledged, and in which term it may have voted.
-    promised: (Index, Term),
+    /// When it last lost its vote.
+    promised: Promised,
     /// What was on its disk when it started: how far the log, and which term.
     found: (Index, Term),
     /// Term and payload of the entries after `base`.
     log: VecDeque<(Term, u128)>,
     base: u64,
+}
+
+/// What a member may have promised before it lost its vote.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promised {
+    /// Up to where it may have acknowledged, and the term of the entry there: what it held was of that or earlier terms.
+    index: Index,
+    of: Term,
+    /// In which term it may have voted.
+    term: Term,
 }
 
 impl Member {
@@ -137,7 +147,7 @@ impl Member {
             applied: Index(0),
             lost: false,
             held: Index(0),
-            promised: (Index(0), Term(0)),
+            promised: Promised::default(),
             found: (observation.durable, observation.durable_term),
             log: VecDeque::new(),
             base: observation.snapshot.0,
@@ -281,7 +291,11 @@ impl Invariants {
             let lost = member.lost || seen.disk_lost;
             let held = if seen.disk_lost { member.held.max(member.durable) } else { member.held };
             let promised = match seen.recovering && !member.recovering {
-                true => (member.durable, member.durable_term),
+                true => Promised {
+                    index: member.durable,
+                    of: member.term_at(member.durable).unwrap_or_default(),
+                    term: member.durable_term,
+                },
                 false => member.promised,
             };
             *member = Member { lost, held, promised, ..Member::new(seen) };

@@ -4,14 +4,14 @@
 //! loss.
 
 use super::log_matching::LogMatching;
-use super::{CommittedLog, Finding, Member, Observation, broken};
+use super::{CommittedLog, Finding, Member, Observation, Promised, broken};
 use crate::finding::seconds;
 use synod_types::{Index, Term};
 
 /// Who waits for its vote does so after the next start as well. Unless nothing was lost after all: a read had failed; or
 /// nothing was written meanwhile: others had told it, and it ended before that was on its disk.
 pub(super) fn remembered(member: &Member, seen: &Observation<'_>) -> Result<(), Box<Finding>> {
-    let (index, term) = member.promised;
+    let Promised { index, term, .. } = member.promised;
     let all_there = seen.durable >= index && seen.durable_term >= term;
     let as_it_was = (seen.durable, seen.durable_term) == member.found;
     if !member.recovering || seen.recovering || seen.disk_lost || all_there || as_it_was {
@@ -30,12 +30,12 @@ pub(super) fn check(
     entries: &LogMatching,
     seen: &Observation<'_>,
 ) -> Result<(), Box<Finding>> {
-    let (index, term) = member.promised;
+    let Promised { index, of, term } = member.promised;
     if term == Term(0) {
         return Ok(());
     }
-    // Of later terms it had nothing.
-    let decided = committed.entries.range(..=index.0).rev().find(|(_, entry)| entry.term <= term);
+    // Of later terms it had nothing, whatever it had heard of them.
+    let decided = committed.entries.range(..=index.0).rev().find(|(_, entry)| entry.term <= of);
     if let Some((index, entry)) = decided.filter(|(index, _)| seen.durable < Index(**index)) {
         let what = format!(
             "has its vote back with a log that is durable up to index {}; it had held {index}, of term {} and committed",

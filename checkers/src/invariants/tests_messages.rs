@@ -322,6 +322,40 @@ fn votes_come_back_with_something_newer_than_the_start_and_all_that_was_held() {
     assert_eq!(rule(restored(15, 0, 0)), "restored_votes/log");
 }
 
+/// What it had held undecided was of an older term than its promise, and another leader of that term decided something
+/// else in its place.
+#[test]
+fn what_it_had_never_held_need_not_come_back() {
+    let (mut world, mut a, mut b, mut c) = committed();
+    let log = |entries: [(u64, u64, u128); 2]| {
+        entries.map(|(index, term, payload)| Appended { index: Index(index), term: Term(term), payload }).to_vec()
+    };
+    b.log = log([(2, 1, 8), (3, 1, 9)]);
+    b.show(&mut world, |o| o.durable = Index(3)).unwrap();
+    b.step(&mut world, |o| (o.term, o.durable_term) = (Term(2), Term(2))).unwrap();
+    b.step(&mut world, |o| {
+        (o.at_ns, o.incarnation, o.disk_lost, o.recovering) = (10, 2, true, true);
+        (o.term, o.durable_term, o.durable) = (Term(0), Term(0), Index(0));
+    })
+    .unwrap();
+    b.at.disk_lost = false;
+    c.append(1, 7).show(&mut world, |o| o.durable = Index(1)).unwrap();
+    a.step(&mut world, |o| (o.term, o.durable_term, o.role) = (Term(2), Term(2), Role::Leader)).unwrap();
+    c.step(&mut world, |o| (o.term, o.durable_term) = (Term(2), Term(2))).unwrap();
+    a.at.at_ns = 15;
+    (a.log, c.log) = (log([(2, 2, 10), (3, 2, 11)]), log([(2, 2, 10), (3, 2, 11)]));
+    a.show(&mut world, |_| ()).unwrap();
+    c.show(&mut world, |o| o.durable = Index(3)).unwrap();
+    a.step(&mut world, |o| o.durable = Index(3)).unwrap();
+    a.step(&mut world, |o| (o.commit, o.applied, o.digest) = (Index(3), Index(3), 72)).unwrap();
+    b.log = log([(1, 1, 7), (2, 2, 10)]);
+    b.show(&mut world, |o| {
+        (o.term, o.durable_term, o.durable, o.commit) = (Term(2), Term(2), Index(2), Index(2));
+    })
+    .unwrap();
+    assert_eq!(b.step(&mut world, |o| o.recovering = false), Ok(()));
+}
+
 #[test]
 fn who_waits_for_its_vote_does_so_after_the_next_start() {
     let back = |durable: u64, recovering: bool| {
