@@ -7,6 +7,7 @@
 
 mod data;
 mod request;
+mod told;
 
 pub use data::Data;
 pub use request::{Create, Granted, MultiOp, MultiResult, Part, Reply, Request, Response};

@@ -108,7 +108,7 @@ pub enum Part {
 }
 
 /// A new node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Create {
     /// As the client sent it: without the counter of a sequential node.
     pub path: String,
@@ -156,7 +156,7 @@ pub enum Response {
 }
 
 /// What a success brought; what the reply did not have is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reply {
     /// The final path of a create.
