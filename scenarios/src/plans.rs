@@ -141,6 +141,7 @@ mod tests {
             Kept { name: "x", plan }.run().into_iter().map(|f| f.rule).collect::<Vec<_>>()
         };
         assert_eq!(rules("raft.empty_disk_votes"), ["proves nothing"]);
+        assert_eq!(rules("store.truncate_damage"), ["proves nothing"], "storage by itself finds it in any plan");
         assert!(rules("raft.commit_without_quorum").is_empty());
     }
 

@@ -16,6 +16,8 @@ fn time_to_return(seed: u64, node: u8) -> Duration {
     let mut plan = Plan::of_seed(seed, &overrides);
     plan.cluster.clocks = vec![(0, 0); 3];
     plan.cluster.latency_us = (100, 1_000);
+    // It knows of no decision by itself.
+    plan.cluster.snapshot_entries = 100_000;
     (plan.cluster.loss, plan.cluster.tail, plan.cluster.partial) = (0.0, (0.0, 0), 0.0);
     plan.fault_points.clear();
     plan.faults = vec![Fault { at_ms: 5_000, for_ms: 10_000, what: What::Crash { node } }];

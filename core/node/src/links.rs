@@ -69,10 +69,12 @@ pub(crate) async fn dial(shared: Arc<Shared>, to: NodeId, address: SocketAddr) {
         }
         backoff = if was_up { BACKOFF_MIN } else { (backoff * 2).min(BACKOFF_MAX) };
         let jitter = backoff.mul_f64((shared.env.random_u64() % 1000) as f64 / 2000.0);
+        let pause = shared.env.sleep(backoff / 2 + jitter);
+        // Two members whose links are cut as soon as they are up must not wake each other without a pause.
         tokio::select! {
             biased;
-            () = there.notified() => {}
-            () = shared.env.sleep(backoff / 2 + jitter) => {}
+            () = there.notified(), if !was_up => {}
+            () = pause => {}
         }
         shared.env.buggify_pause("node.redial_late", BACKOFF_MAX).await;
     }
